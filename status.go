@@ -1,0 +1,89 @@
+package gateway
+
+import "time"
+
+// LogStatus is a snapshot of the log. Counters rise from the start of the process.
+type LogStatus struct {
+	LogID  string `json:"log_id"`
+	Epoch  uint32 `json:"epoch"`
+	BootID string `json:"boot_id"`
+	// First is the oldest offset kept, Last the newest durable one; First is Last+1 in an empty log.
+	First Offset `json:"first"`
+	Last  Offset `json:"last"`
+	// Bytes is what the data directory takes on disk, MaxBytes the bound on it.
+	Bytes    int64 `json:"bytes"`
+	MaxBytes int64 `json:"max_bytes"`
+	// Appended, Commits and PayloadBytes count what became durable; BlockBytes what it took, compressed, before the engine.
+	Appended     uint64 `json:"appended"`
+	Commits      uint64 `json:"commits"`
+	PayloadBytes uint64 `json:"payload_bytes"`
+	BlockBytes   uint64 `json:"block_bytes"`
+	// Trimmed counts events that were deleted behind all cursors, Dropped those that a policy dropped before delivery.
+	Trimmed uint64 `json:"trimmed"`
+	Dropped uint64 `json:"dropped"`
+	// Full says that appends are refused; Failed is the error that stopped the log for good, "" while it works.
+	Full    bool              `json:"full"`
+	Failed  string            `json:"failed,omitempty"`
+	Cursors map[string]Offset `json:"cursors"`
+}
+
+// BrokerStatus is a snapshot of the MQTT broker. Counters rise from the start of the process, and
+// Received = Stored + Unlogged + Duplicates + Refused + Dropped + what waits for its commit.
+type BrokerStatus struct {
+	Addresses   []string `json:"addresses"`
+	Clients     int64    `json:"clients"`
+	Connections uint64   `json:"connections"`
+	// Received counts PUBLISH packets. Stored are durable, Unlogged are outside capture, Duplicates are QoS 2 publishes
+	// sent again, Refused can never be accepted (ACL, topic), Dropped are QoS 0 that found the log full or their
+	// connection gone before the log took them; Disconnected counts the QoS 1 and 2 publishes whose client was
+	// disconnected without an acknowledgement because the log was full or failed.
+	Received     uint64 `json:"received"`
+	Stored       uint64 `json:"stored"`
+	Unlogged     uint64 `json:"unlogged"`
+	Duplicates   uint64 `json:"duplicates"`
+	Refused      uint64 `json:"refused"`
+	Dropped      uint64 `json:"dropped"`
+	Disconnected uint64 `json:"disconnected"`
+	// Acked counts PUBACK and PUBREC written for stored or unlogged publishes.
+	Acked uint64 `json:"acked"`
+	// Routed counts publishes handed to local subscribers and the retained store, RouteDropped those that found the routing queue full.
+	Routed       uint64 `json:"routed"`
+	RouteDropped uint64 `json:"route_dropped"`
+	// Overflows counts clients closed because they did not read, Panics what was recovered, AuthFailures refused logins.
+	Overflows    uint64 `json:"overflows"`
+	Panics       uint64 `json:"panics"`
+	AuthFailures uint64 `json:"auth_failures"`
+}
+
+// States of a forwarder.
+const (
+	StateIdle       = "idle"       // everything is delivered
+	StateDelivering = "delivering" // the last attempt worked, or the first is under way
+	StateRetrying   = "retrying"   // the last attempt failed; another follows
+	StateBlocked    = "blocked"    // the endpoint refuses us: a person must look; attempts go on
+	StateStopped    = "stopped"    // Run has ended or was not started
+)
+
+// ForwarderStatus is a snapshot of a forwarder. Counters rise from the start of the process.
+type ForwarderStatus struct {
+	Name  string `json:"name"`
+	Sink  string `json:"sink"`
+	State string `json:"state"`
+	// Since is when State was entered.
+	Since time.Time `json:"since"`
+	// Settled is the cursor: every event up to it was delivered, dead-lettered or did not match.
+	Settled Offset `json:"settled"`
+	// Waiting is the number of events of the log behind the cursor, matching or not.
+	Waiting uint64 `json:"waiting"`
+	// Lag is the age of the oldest event not yet settled, 0 if there is none.
+	Lag time.Duration `json:"lag_ns"`
+	// Delivered, Skipped (no match) and DeadLettered add up to what was settled; Retried counts events sent again after a failed attempt.
+	Delivered    uint64 `json:"delivered"`
+	Skipped      uint64 `json:"skipped"`
+	DeadLettered uint64 `json:"dead_lettered"`
+	Retried      uint64 `json:"retried"`
+	// Attempts counts calls of Send, Failures those that did not deliver all; LastError is the newest of them, "" after a success.
+	Attempts  uint64 `json:"attempts"`
+	Failures  uint64 `json:"failures"`
+	LastError string `json:"last_error,omitempty"`
+}
