@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Media types of the CloudEvents JSON formats.
@@ -32,8 +33,10 @@ func (e *Event) AppendJSON(dst []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	if out, err = appendExtensions(out, e.Extensions); err != nil {
-		return dst, err
+	if len(e.Extensions) > 0 {
+		if out, err = appendExtensions(out, e.Extensions); err != nil {
+			return dst, err
+		}
 	}
 	return append(appendData(out, e.DataContentType, e.Data), '}'), nil
 }
@@ -112,26 +115,26 @@ func appendTime(dst []byte, t time.Time) ([]byte, error) {
 	return append(t.UTC().AppendFormat(dst, time.RFC3339Nano), '"'), nil
 }
 
+type extension struct{ name, value string }
+
 func appendExtensions(dst []byte, extensions map[string]string) ([]byte, error) {
-	if len(extensions) == 0 {
-		return dst, nil
-	}
-	var few [16]string // on the stack: what an event has, as a rule
-	names := few[:0]
-	for name := range extensions {
-		if err := ValidExtensionName(name); err != nil {
-			return dst, err
+	var few [8]extension // on the stack: what an event has, as a rule
+	sorted := few[:0]
+	for name, value := range extensions {
+		if bit, _ := attributeBit(name); bit != 0 || name == "" || len(name) > 20 || !lowerAlnum(name) {
+			return dst, ValidExtensionName(name)
 		}
-		names = append(names, name)
+		sorted = append(sorted, extension{name, value})
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		value := extensions[name]
-		if err := validString(value); err != nil {
-			return dst, fmt.Errorf("%w: %s %w", ErrInvalidEvent, name, err)
+	slices.SortFunc(sorted, func(a, b extension) int { return strings.Compare(a.name, b.name) })
+	for _, x := range sorted {
+		dst = append(append(append(dst, `,"`...), x.name...), `":"`...)
+		if !plainText(x.value) {
+			if err := validString(x.value); err != nil {
+				return dst, fmt.Errorf("%w: %s %w", ErrInvalidEvent, x.name, err)
+			}
 		}
-		dst = append(append(append(dst, `,"`...), name...), `":"`...)
-		dst = append(appendEscaped(dst, value), '"')
+		dst = append(appendEscaped(dst, x.value), '"')
 	}
 	return dst, nil
 }
@@ -147,7 +150,7 @@ func appendData(dst []byte, contentType string, data []byte) []byte {
 			return out
 		}
 	case kindText:
-		if validUTF8(data) {
+		if utf8.Valid(data) {
 			return append(appendEscaped(append(dst, `,"data":"`...), data), '"')
 		}
 	}
@@ -165,7 +168,7 @@ func appendJSONData(dst, data []byte) ([]byte, bool) {
 	}
 	end := s.pos
 	s.space()
-	if s.pos != len(data) || !validUTF8(data) {
+	if s.pos != len(data) || !utf8.Valid(data) {
 		return dst, false
 	}
 	dst = append(dst, `,"data":`...)

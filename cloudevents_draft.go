@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,40 +19,26 @@ type draft struct {
 	unset        map[string]bool // extensions that are null
 }
 
-// attribute returns the bit of an attribute of the specification, 0 for an extension, and where its text belongs if
-// it is kept as text.
-func (d *draft) attribute(name string) (bit uint, target *string) {
-	e := &d.event
-	switch name {
-	case "specversion":
-		return 1 << 0, nil
-	case "id":
-		return 1 << 1, &e.ID
-	case "source":
-		return 1 << 2, &e.Source
-	case "type":
-		return 1 << 3, &e.Type
-	case "subject":
-		return 1 << 4, &e.Subject
-	case "time":
-		return 1 << 5, nil
-	case "datacontenttype":
-		return 1 << 6, &e.DataContentType
-	case "dataschema":
-		return 1 << 7, &e.DataSchema
-	case "data":
-		return 1 << 8, nil
-	case "data_base64":
-		return 1 << 9, nil
+// attributeNames are the members that the specification defines.
+var attributeNames = [...]string{
+	"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64",
+}
+
+// attributeBit returns the bit of a member that the specification defines and its name; 0 for an extension.
+func attributeBit[T string | []byte](member T) (bit uint, name string) {
+	for i, name := range &attributeNames {
+		if string(member) == name {
+			return 1 << i, name
+		}
 	}
-	return 0, nil
+	return 0, ""
 }
 
 // set takes one member; raw is its value as it stands, valid JSON.
-func (d *draft) set(name string, raw []byte) error {
-	bit, target := d.attribute(name)
+func (d *draft) set(member, raw []byte) error {
+	bit, name := attributeBit(member)
 	if bit == 0 {
-		return d.setExtension(name, raw)
+		return d.setExtension(string(member), raw)
 	}
 	if d.seen&bit != 0 {
 		return fmt.Errorf("%w: %s stands twice", ErrInvalidEvent, name)
@@ -73,19 +61,33 @@ func (d *draft) set(name string, raw []byte) error {
 	if text == "" {
 		return fmt.Errorf("%w: %s is empty", ErrInvalidEvent, name)
 	}
-	if target != nil {
-		*target = text
-		return nil
+	return d.setAttribute(name, text)
+}
+
+func (d *draft) setAttribute(name, text string) (err error) {
+	e := &d.event
+	switch name {
+	case "specversion":
+		if text != SpecVersion {
+			return fmt.Errorf("%w: specversion is %.20q, must be %q", ErrInvalidEvent, text, SpecVersion)
+		}
+		d.version = true
+	case "time":
+		e.Time, err = parseTime(text)
+	case "id":
+		e.ID = text
+	case "source":
+		e.Source = text
+	case "type":
+		e.Type = text
+	case "subject":
+		e.Subject = text
+	case "datacontenttype":
+		e.DataContentType = text
+	case "dataschema":
+		e.DataSchema = text
 	}
-	if name == "time" {
-		d.event.Time, err = parseTime(text)
-		return err
-	}
-	if text != SpecVersion {
-		return fmt.Errorf("%w: specversion is %.20q, must be %q", ErrInvalidEvent, text, SpecVersion)
-	}
-	d.version = true
-	return nil
+	return err
 }
 
 // setExtension takes an extension attribute. Its name and text are checked in the end, with the rest of the event.
@@ -113,12 +115,12 @@ func (d *draft) setExtension(name string, raw []byte) error {
 
 // extensionValue returns the canonical text of an extension's value (JSON event format, section 2.2).
 func extensionValue(name string, raw []byte) (string, error) {
-	switch c := raw[0]; {
-	case c == '"':
+	switch raw[0] {
+	case '"':
 		return stringValue(name, raw)
-	case c == 't' || c == 'f':
+	case 't', 'f':
 		return string(raw), nil
-	case c == '{' || c == '[':
+	case '{', '[':
 		return "", fmt.Errorf("%w: %.40q must be a string, a boolean or an integer", ErrInvalidEvent, name)
 	}
 	n, err := strconv.ParseInt(string(raw), 10, 32)
@@ -139,10 +141,10 @@ func stringValue(name string, raw []byte) (string, error) {
 	return string(text), nil
 }
 
-// parseTime reads RFC 3339 and returns UTC.
+// parseTime reads RFC 3339 and returns UTC. The standard library also takes a comma and an hour of one digit.
 func parseTime(text string) (time.Time, error) {
-	var t time.Time
-	if err := t.UnmarshalText([]byte(text)); err != nil {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || text[len("2006-01-02T15")] != ':' || strings.Contains(text, ",") {
 		return time.Time{}, fmt.Errorf("%w: time is %.40q, must be of RFC 3339, as in 2026-01-31T23:59:59.5Z", ErrInvalidEvent, text)
 	}
 	if s := t.Unix(); s < minUnix || s >= endUnix {
@@ -171,7 +173,7 @@ func (d *draft) finish() (Event, error) {
 
 // setData turns data or data_base64 into the payload (JSON event format, section 3.1.2).
 func (d *draft) setData() error {
-	e, ok := &d.event, true
+	e := &d.event
 	switch {
 	case d.data != nil && d.base64 != nil:
 		return fmt.Errorf("%w: it has both data and data_base64", ErrInvalidEvent)
@@ -185,14 +187,16 @@ func (d *draft) setData() error {
 		}
 	case d.data == nil:
 	case dataKind(e.DataContentType) == kindJSON:
-		e.Data = append([]byte(nil), d.data...)
+		e.Data = bytes.Clone(d.data)
 	case string(d.data) == "null":
 	case d.data[0] != '"':
 		return fmt.Errorf("%w: data of type %.60q must be a string", ErrInvalidEvent, e.DataContentType)
 	default:
-		if e.Data, ok = unquote(d.data); !ok {
+		text, ok := unquote(d.data)
+		if !ok {
 			return fmt.Errorf("%w: data has half a surrogate pair", ErrInvalidEvent)
 		}
+		e.Data = bytes.Clone(text)
 	}
 	if len(e.Data) == 0 {
 		e.Data = nil

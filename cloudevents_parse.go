@@ -121,5 +121,5 @@ func (s *scanner) member(d *draft) error {
 	if problem := s.value(0); problem != "" {
 		return s.wrong(problem)
 	}
-	return d.set(string(name), s.text[start:s.pos])
+	return d.set(name, s.text[start:s.pos])
 }

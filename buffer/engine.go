@@ -1,0 +1,283 @@
+package buffer
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"gateway"
+)
+
+// Keys of the store. Blocks sort before the rest, so that a table of new blocks overlaps few old tables.
+const (
+	prefixBlock  = "b" // and the first offset, 8 bytes big-endian
+	prefixCursor = "c/"
+	prefixKey    = "k/"
+	prefixMeta   = "m/"
+	// prefixNudge is for reclaim, which needs a key that it can drop.
+	prefixNudge = "z/"
+)
+
+func blockKey(first gateway.Offset) []byte {
+	return binary.BigEndian.AppendUint64([]byte(prefixBlock), uint64(first))
+}
+
+func blockOffset(key []byte) gateway.Offset {
+	return gateway.Offset(binary.BigEndian.Uint64(key[len(prefixBlock):]))
+}
+
+// engine is the key-value store. It runs in Badger's managed mode: we number the transactions, so that reads
+// need not wait for the commit that is under way.
+type engine struct {
+	dir      string
+	valueDir string
+	maxValue int // a longer value would go to the value log, which is not durable
+	// use is held for reading while the store is used, for writing while it is closed or rebuilt under the readers.
+	use    sync.RWMutex
+	closed bool
+	db     *badger.DB
+	writer sync.Mutex    // held for one transaction
+	stamp  atomic.Uint64 // of the newest durable transaction
+}
+
+// write is one change in a transaction; a nil value deletes.
+type write struct{ key, value []byte }
+
+// openEngine opens the store in dir, which exists.
+func openEngine(dir string, g geometry, log *slog.Logger) (*engine, error) {
+	if err := checkGeometry(g, intSize); err != nil {
+		return nil, err
+	}
+	o := engineOptions(dir, g, log)
+	o.ValueDir = valueLogDir(dir)
+	db, err := openBadger(o)
+	if err != nil && o.ValueDir != dir {
+		o.ValueDir = dir
+		db, err = openBadger(o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if db, err = mergeNewTables(db, o); err != nil {
+		return nil, err
+	}
+	e := &engine{dir: dir, valueDir: o.ValueDir, db: db, maxValue: int(o.ValueThreshold) - 1}
+	e.stamp.Store(db.MaxVersion())
+	db.SetDiscardTs(e.stamp.Load())
+	return e, nil
+}
+
+// mergeNewTables brings their number down to what the engine may hold (see levelZeroStall), before the compactors wake up
+// and do it the other way: closing merges some of them.
+func mergeNewTables(db *badger.DB, o badger.Options) (*badger.DB, error) {
+	for newTables(db) > levelZeroStall {
+		before := newTables(db)
+		if err := db.Close(); err != nil {
+			return nil, err
+		}
+		var err error
+		if db, err = openBadger(o); err != nil {
+			return nil, err
+		}
+		if newTables(db) >= before {
+			return nil, errors.Join(errors.New("engine: new tables cannot be merged"), db.Close())
+		}
+	}
+	return db, nil
+}
+
+// openBadger turns the panics with which Badger meets some damage into errors.
+func openBadger(o badger.Options) (db *badger.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, fmt.Errorf("the storage engine cannot read %s: %v: copy the directory before anything else", o.Dir, r)
+		}
+	}()
+	return badger.OpenManaged(o)
+}
+
+// newTables counts the tables of level 0.
+func newTables(db *badger.DB) int {
+	n := 0
+	for _, t := range db.Tables() {
+		if t.Level == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// commit makes the writes durable together: it returns after the sync.
+func (e *engine) commit(writes []write) error {
+	e.use.RLock()
+	defer e.use.RUnlock()
+	e.writer.Lock()
+	defer e.writer.Unlock()
+	if e.closed {
+		return gateway.ErrClosed
+	}
+	txn := e.db.NewTransactionAt(math.MaxUint64, true)
+	defer txn.Discard()
+	for _, w := range writes {
+		if err := e.set(txn, w); err != nil {
+			return err
+		}
+	}
+	stamp := e.stamp.Load() + 1
+	if err := txn.CommitAt(stamp, nil); err != nil { // syncs: SyncWrites
+		return err
+	}
+	e.stamp.Store(stamp)
+	e.db.SetDiscardTs(stamp)
+	return nil
+}
+
+func (e *engine) set(txn *badger.Txn, w write) error {
+	switch {
+	case w.value == nil:
+		return txn.Delete(w.key)
+	case len(w.value) > e.maxValue:
+		return fmt.Errorf("engine: a value of %d bytes, the most is %d", len(w.value), e.maxValue)
+	}
+	return txn.Set(w.key, w.value)
+}
+
+// view runs fn in a transaction that sees what is durable.
+func (e *engine) view(fn func(txn *badger.Txn) error) error {
+	e.use.RLock()
+	defer e.use.RUnlock()
+	if e.closed {
+		return gateway.ErrClosed
+	}
+	txn := e.db.NewTransactionAt(e.stamp.Load(), false)
+	defer txn.Discard()
+	return fn(txn)
+}
+
+// get gives the value of key to fn, which must not keep it; ErrNotFound if there is none.
+func (e *engine) get(key []byte, fn func(value []byte) error) error {
+	return e.view(func(txn *badger.Txn) error {
+		item, err := txn.Get(key)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return item.Value(fn)
+	})
+}
+
+// blockBefore gives the block that begins at or before offset to fn: the newest of them. ErrNotFound if there is none.
+func (e *engine) blockBefore(offset gateway.Offset, fn func(first gateway.Offset, value []byte) error) error {
+	return e.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte(prefixBlock), Reverse: true})
+		defer it.Close()
+		it.Seek(blockKey(offset))
+		if !it.Valid() {
+			return ErrNotFound
+		}
+		item := it.Item()
+		first := blockOffset(item.Key())
+		return item.Value(func(v []byte) error { return fn(first, v) })
+	})
+}
+
+// blockRef is a block without its content.
+type blockRef struct {
+	first gateway.Offset
+	size  int
+}
+
+// blocksFrom appends up to max blocks that begin at or after offset to refs. It reads keys only.
+func (e *engine) blocksFrom(offset gateway.Offset, refs []blockRef, max int) ([]blockRef, error) {
+	err := e.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte(prefixBlock)})
+		defer it.Close()
+		for it.Seek(blockKey(offset)); it.Valid() && max > 0; it.Next() {
+			refs = append(refs, blockRef{blockOffset(it.Item().Key()), int(it.Item().ValueSize())})
+			max--
+		}
+		return nil
+	})
+	return refs, err
+}
+
+// pair is a key, without its prefix, and a copy of its value.
+type pair struct {
+	key   string
+	value []byte
+}
+
+// page returns up to max pairs whose keys begin with prefix and come after prefix+after, in order.
+func (e *engine) page(prefix, after string, max int) ([]pair, error) {
+	var pairs []pair
+	err := e.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte(prefix)})
+		defer it.Close()
+		from := []byte(prefix + after)
+		for it.Seek(from); it.Valid() && len(pairs) < max; it.Next() {
+			key := string(it.Item().Key()[len(prefix):])
+			if after != "" && key == after {
+				continue
+			}
+			value, err := it.Item().ValueCopy(nil)
+			if err != nil {
+				return err
+			}
+			pairs = append(pairs, pair{key, value})
+		}
+		return nil
+	})
+	return pairs, err
+}
+
+// reclaim has the deletes that are still in memory written to tables, and merges tables until the blocks that were
+// deleted are gone from the disk. It writes about what the upper levels have, some tens of MiB. Nobody reads or
+// writes during the first part.
+func (e *engine) reclaim() error {
+	if err := e.commit([]write{{[]byte(prefixNudge), []byte{1}}}); err != nil {
+		return err
+	}
+	if err := e.flush(); err != nil {
+		return err
+	}
+	e.use.RLock()
+	defer e.use.RUnlock()
+	if e.closed {
+		return gateway.ErrClosed
+	}
+	return e.db.Flatten(1)
+}
+
+// flush writes out the memtable, for which Badger has no call: dropping a key does it first.
+func (e *engine) flush() error {
+	e.use.Lock()
+	defer e.use.Unlock()
+	if e.closed {
+		return gateway.ErrClosed
+	}
+	return e.db.DropPrefix([]byte(prefixNudge))
+}
+
+// close waits for readers, and closes the store. Calling it twice is fine.
+func (e *engine) close() error {
+	e.use.Lock()
+	defer e.use.Unlock()
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	if err := keepValueLog(e.valueDir); err != nil {
+		return err
+	}
+	err := e.db.Close()
+	dropValueLog(e.valueDir, e.dir)
+	return err
+}

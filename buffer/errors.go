@@ -1,0 +1,37 @@
+package buffer
+
+import (
+	"errors"
+	"fmt"
+
+	"gateway"
+)
+
+var (
+	// ErrTooLarge says that an event, or a batch that must be committed as one, is larger than the log takes. It is
+	// permanent: sent again as it is, it fails again.
+	ErrTooLarge = gateway.Permanent(errors.New("too large for the log"))
+	// ErrNotFound says that there is no value under the key.
+	ErrNotFound = errors.New("no such key")
+	// ErrCorrupt is what a CorruptError wraps.
+	ErrCorrupt = errors.New("corrupt")
+	// ErrInUse says that another process has the data directory.
+	ErrInUse = errors.New("in use")
+)
+
+// CorruptError says which block of the log cannot be trusted. Nothing was deleted or skipped.
+type CorruptError struct {
+	// Offset is the first offset of the block, as its key says.
+	Offset gateway.Offset
+	// Dir is the data directory.
+	Dir string
+	// Err says what is wrong with the block.
+	Err error
+}
+
+func (c *CorruptError) Error() string {
+	return fmt.Sprintf("block at offset %d in %s is damaged: %v: stop the gateway, copy the directory, and check the disk", c.Offset, c.Dir, c.Err)
+}
+
+// Unwrap returns the cause and ErrCorrupt.
+func (c *CorruptError) Unwrap() []error { return []error{c.Err, ErrCorrupt} }

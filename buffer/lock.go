@@ -1,0 +1,126 @@
+package buffer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	lockName   = "LOCK"
+	engineName = "badger"
+	// diskReserve is what the file system must have left: a full disk kills the process, because the engine
+	// writes through memory maps.
+	diskReserve = 32 << 20
+)
+
+// lockDir makes the data directory, takes its lock and writes our process id into it. The lock ends with the file
+// or the process, whichever is first.
+func lockDir(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, dirError(dir, err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, dirError(dir, err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, inUse(dir, f)
+		}
+		return nil, dirError(dir, err)
+	}
+	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
+		return nil, errors.Join(dirError(dir, err), f.Close())
+	}
+	return f, nil
+}
+
+func writePID(f *os.File) error {
+	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return err
+}
+
+func inUse(dir string, f *os.File) error {
+	var buf [32]byte
+	n, _ := f.ReadAt(buf[:], 0) // an empty answer is as good as an error
+	pid := strings.TrimSpace(string(buf[:n]))
+	if pid == "" {
+		pid = "(unknown)"
+	}
+	return inUseError(fmt.Sprintf("data directory %s is in use by process %s: stop it or choose another data_dir", dir, pid))
+}
+
+// inUseError is a sentence that errors.Is finds as ErrInUse.
+type inUseError string
+
+func (e inUseError) Error() string        { return string(e) }
+func (e inUseError) Is(target error) bool { return target == ErrInUse }
+
+// dirError says what a person can do about err.
+func dirError(dir string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("data directory %s cannot be written: %w: give the gateway's user access to it, or choose another data_dir", dir, err)
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("data directory %s is not a directory: %w: choose another data_dir", dir, err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("data directory %s has no room: %w: free space on its disk, or choose another data_dir", dir, err)
+	}
+	return fmt.Errorf("data directory %s: %w", dir, err)
+}
+
+// makeEngineDir makes the folder of the engine's files, if there is room for them.
+func makeEngineDir(dir string, free func(string) (int64, error)) (string, error) {
+	n, err := free(dir)
+	if err != nil {
+		return "", dirError(dir, err)
+	}
+	if n < diskReserve {
+		return "", fmt.Errorf("data directory %s has no room: its disk has %s left, the log needs %s: free space, or choose another data_dir", dir, mib(n), mib(diskReserve))
+	}
+	sub := filepath.Join(dir, engineName)
+	if err := os.MkdirAll(sub, 0o700); err != nil {
+		return "", dirError(dir, err)
+	}
+	return filepath.Abs(sub)
+}
+
+// freeBytes is what the file system of dir has left for us.
+func freeBytes(dir string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, err
+	}
+	return int64(s.Bavail) * int64(s.Bsize), nil
+}
+
+// diskBytes is what the files in dir take on disk; sparse files count as far as they were written.
+func diskBytes(dir string) (int64, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	var sum int64
+	for _, e := range entries {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a table that was merged away
+		}
+		if err != nil {
+			return 0, err
+		}
+		if s, ok := info.Sys().(*syscall.Stat_t); ok {
+			sum += int64(s.Blocks) * 512
+		}
+	}
+	return sum, nil
+}

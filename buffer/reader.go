@@ -1,0 +1,138 @@
+package buffer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gateway"
+)
+
+// reader reads blocks one at a time. It never sees a block before it is durable.
+type reader struct {
+	log    *Log
+	next   gateway.Offset
+	rest   []gateway.Entry // of the block read last, from next on
+	closed bool
+}
+
+var _ gateway.Reader = (*reader)(nil)
+
+// NewReader returns a reader of what comes after the given offset; 0 is the beginning. Next returns a *CorruptError,
+// again and again, at a block that is damaged.
+func (l *Log) NewReader(after gateway.Offset) gateway.Reader {
+	return &reader{log: l, next: after + 1}
+}
+
+// gatherBytes is about how much data Next puts together out of small blocks.
+const gatherBytes = 128 << 10
+
+// Next implements gateway.Reader. The data of entries that it returns shares memory with other entries of their block.
+func (r *reader) Next(ctx context.Context, max int) ([]gateway.Entry, error) {
+	if max <= 0 {
+		return nil, fmt.Errorf("read log: %d entries were asked for", max)
+	}
+	if len(r.rest) == 0 {
+		if err := r.load(ctx); err != nil {
+			return nil, err
+		}
+	}
+	out := r.take(max)
+	bytes := 0
+	for len(out) < max && r.next <= r.log.durable() {
+		for i := range out {
+			bytes += len(out[i].Event.Data)
+		}
+		if bytes > gatherBytes || len(out) > max/2 {
+			break
+		}
+		if err := r.load(ctx); err != nil {
+			break // what there is comes first; the error comes again
+		}
+		out = append(out, r.take(max-len(out))...)
+	}
+	return out, nil
+}
+
+// take returns up to max of the rest.
+func (r *reader) take(max int) []gateway.Entry {
+	n := min(max, len(r.rest))
+	out := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	r.next = out[n-1].Offset + 1
+	return out
+}
+
+// Close implements gateway.Reader.
+func (r *reader) Close() error {
+	r.closed, r.rest = true, nil
+	return nil
+}
+
+func (l *Log) durable() gateway.Offset { return gateway.Offset(l.last.Load()) }
+
+// load fills rest with the block that has next, and waits until there is one.
+func (r *reader) load(ctx context.Context) error {
+	for {
+		if r.closed {
+			return gateway.ErrClosed
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.log.tail.wait(ctx, r.log.durable, r.next); err != nil {
+			return err
+		}
+		entries, err := r.log.readBlock(r.next)
+		if errors.Is(err, ErrNotFound) {
+			// It was trimmed, or it is gone: what is kept begins at first.
+			if first := gateway.Offset(r.log.first.Load()); r.next < first {
+				r.next = first
+				continue
+			}
+			return r.log.corrupt(r.next, errors.New("it is missing"))
+		}
+		if err != nil {
+			return err
+		}
+		r.rest = entries
+		return nil
+	}
+}
+
+// readBlock returns the entries of the durable block that has offset, from offset on.
+func (l *Log) readBlock(offset gateway.Offset) ([]gateway.Entry, error) {
+	if block := l.tail.find(offset); block != nil {
+		return l.decodeFrom(block, offset, offset)
+	}
+	var entries []gateway.Entry
+	err := l.engine.get(blockKey(offset), func(block []byte) (err error) {
+		entries, err = l.decodeFrom(block, offset, offset)
+		return err
+	})
+	if !errors.Is(err, ErrNotFound) {
+		return entries, err
+	}
+	err = l.engine.blockBefore(offset, func(first gateway.Offset, block []byte) (err error) {
+		entries, err = l.decodeFrom(block, first, offset)
+		return err
+	})
+	return entries, err
+}
+
+// decodeFrom decodes block, found where one with the offset key should be, and returns its entries from offset on.
+func (l *Log) decodeFrom(block []byte, key, offset gateway.Offset) ([]gateway.Entry, error) {
+	l.usage.read(len(block))
+	h, entries, err := l.dec.decode(block)
+	if err != nil {
+		return nil, l.corrupt(key, err)
+	}
+	if h.first > offset || h.last() < offset {
+		return nil, ErrNotFound
+	}
+	return entries[offset-h.first:], nil
+}
+
+func (l *Log) corrupt(offset gateway.Offset, err error) error {
+	return &CorruptError{Offset: offset, Dir: l.o.Dir, Err: err}
+}

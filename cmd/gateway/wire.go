@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"gateway"
+	"gateway/buffer"
+	"gateway/forwarder"
+	"gateway/mqtt"
+)
+
+// instance is a running gateway: the log, the forwarders that empty it, and the broker that fills it, started in
+// this order and stopped in the reverse.
+type instance struct {
+	log        *buffer.Log
+	broker     *mqtt.Broker
+	forwarders []*forwarder.Forwarder
+	sinks      []gateway.Sink
+	logger     *slog.Logger
+
+	// intake ends before delivery: what it still stores, delivery may still deliver.
+	intake, delivery         *errgroup.Group
+	stopIntake, stopDelivery context.CancelFunc
+	// failed gives the error of a part that ended by itself, which none should.
+	failed chan error
+}
+
+// start opens and starts everything, or nothing. The instance runs until stop.
+func (p *plan) start(logger *slog.Logger) (*instance, error) {
+	g := &instance{logger: logger, failed: make(chan error, 1)}
+	if err := g.open(p); err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	var intake, delivery context.Context
+	var stopIntake, stopDelivery context.CancelFunc
+	delivery, stopDelivery = context.WithCancel(context.Background())
+	intake, stopIntake = context.WithCancel(context.Background())
+	g.stopDelivery, g.stopIntake = stopDelivery, stopIntake
+	g.delivery, g.intake = new(errgroup.Group), new(errgroup.Group)
+	for _, f := range g.forwarders {
+		g.delivery.Go(func() error { return g.part(delivery, "forwarder "+f.Status().Name, f.Run) })
+	}
+	g.intake.Go(func() error { return g.part(intake, "broker", g.broker.Run) })
+	return g, nil
+}
+
+// part runs a part of the gateway until ctx ends. If it ends before, that goes to failed; the error is what went wrong
+// with its end.
+func (g *instance) part(ctx context.Context, name string, run func(context.Context) error) error {
+	err := run(ctx)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	if err == nil {
+		err = fmt.Errorf("%s: it ended by itself", name)
+	}
+	select {
+	case g.failed <- err:
+	default: // one is enough to stop for
+		g.logger.Error("another part of the gateway failed", "error", err)
+	}
+	return nil
+}
+
+// open acquires everything. What it acquired before an error, close releases.
+func (g *instance) open(p *plan) error {
+	options := p.log
+	options.Logger = g.logger.With("part", "log")
+	log, err := buffer.Open(options)
+	if err != nil {
+		return fmt.Errorf("open the log: %w", err)
+	}
+	g.log = log
+	for _, fp := range p.forwarders {
+		if err := g.addForwarder(fp); err != nil {
+			return err
+		}
+	}
+	broker := p.broker
+	broker.Logger = g.logger.With("part", "mqtt")
+	if g.broker, err = mqtt.New(broker, log); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (g *instance) addForwarder(fp forwarderPlan) error {
+	logger := g.logger.With("part", "forwarder", "forwarder", fp.options.Name)
+	sink, err := fp.openSink(logger)
+	if err != nil {
+		return fmt.Errorf("forwarder %s: %w", fp.options.Name, err)
+	}
+	g.sinks = append(g.sinks, sink)
+	o := fp.options
+	o.Sink, o.Log, o.Logger = sink, forwarderLog{g.log}, logger
+	f, err := forwarder.New(o)
+	if err != nil {
+		return err
+	}
+	g.forwarders = append(g.forwarders, f)
+	return nil
+}
+
+// forwarderLog is the log as forwarders see it.
+type forwarderLog struct{ *buffer.Log }
+
+// NewReader returns the log's reader as the interface.
+func (l forwarderLog) NewReader(after gateway.Offset) gateway.Reader { return l.Log.NewReader(after) }
+
+// stop stops intake, lets the forwarders finish or give back what is in flight, and closes the log. Each step is
+// bounded by itself; when ctx ends stop returns at once, and what is in the log is safe all the same.
+func (g *instance) stop(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- g.shutdown() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("the stop was cut short: %w", context.Cause(ctx))
+	}
+}
+
+func (g *instance) shutdown() error {
+	g.stopIntake()
+	err := g.intake.Wait()
+	g.logger.Debug("intake stopped")
+	g.stopDelivery()
+	err = errors.Join(err, g.delivery.Wait())
+	g.logger.Debug("delivery stopped")
+	return errors.Join(err, g.close())
+}
+
+// close releases what open acquired, the log last.
+func (g *instance) close() error {
+	var errs []error
+	if g.broker != nil {
+		errs = append(errs, g.broker.Close())
+	}
+	for _, s := range g.sinks {
+		errs = append(errs, s.Close())
+	}
+	if g.log != nil {
+		errs = append(errs, g.log.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// addresses are where the broker listens.
+func (g *instance) addresses() []string {
+	var addresses []string
+	for _, a := range g.broker.Addrs() {
+		addresses = append(addresses, a.String())
+	}
+	return addresses
+}
+
+// status is a snapshot of all parts. Safe for concurrent use, also while stop runs.
+func (g *instance) status() (gateway.LogStatus, gateway.BrokerStatus, []gateway.ForwarderStatus) {
+	states := make([]gateway.ForwarderStatus, len(g.forwarders))
+	for i, f := range g.forwarders {
+		states[i] = f.Status()
+	}
+	return g.log.Status(), g.broker.Status(), states
+}
+
+// cursorPrefix is what the cursors of forwarders begin with.
+const cursorPrefix = "forwarder/"
+
+// orphans are the names of forwarders that the log keeps a place for but the plan does not have.
+func (g *instance) orphans() []string {
+	var names []string
+	for cursor := range g.log.Status().Cursors {
+		name, ok := strings.CutPrefix(cursor, cursorPrefix)
+		if ok && !slices.ContainsFunc(g.forwarders, func(f *forwarder.Forwarder) bool { return f.Status().Name == name }) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,98 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"gateway"
+)
+
+// The checks of single values. Each error says what is wrong, and what is allowed.
+
+func notEmpty(s string) error {
+	switch {
+	case s == "":
+		return errors.New("it is empty")
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
+		return errors.New("it has characters that cannot be printed")
+	}
+	return nil
+}
+
+func idRune(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.'
+}
+
+// validID is for names that become part of URIs, keys and client ids.
+func validID(s string) error {
+	if s == "" || len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool { return !idRune(r) }) || strings.Trim(s, "-_.") != s {
+		return errors.New("allowed are 1 to 64 letters and digits of ASCII, and inside also - _ and .")
+	}
+	return nil
+}
+
+func validFilter(s string) error {
+	if err := gateway.ValidFilter(s); err != nil {
+		return fmt.Errorf("this is no topic filter: %w", err)
+	}
+	return nil
+}
+
+func validPrefix(s string) error {
+	if s == "" {
+		return nil
+	}
+	return gateway.ValidTopic(s)
+}
+
+var errAddress = errors.New("an address is host:port, such as 127.0.0.1:1883, [::1]:1883 or 0.0.0.0:1883")
+
+// ValidAddress says what keeps s from being an address to listen on, nil if nothing does.
+func ValidAddress(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || strings.ContainsAny(host, " /@") {
+		return errAddress
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || !digitsOnly(port) || n > 65535 {
+		return errors.New("the port is a number from 0 (any free one) to 65535")
+	}
+	return nil
+}
+
+// validBrokerURL never repeats the URL: it may have a password in it.
+func validBrokerURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil {
+		return errors.New("this is no URL; wanted is tcp://host:1883 or ssl://host:8883")
+	}
+	if u.User != nil {
+		return errors.New("a URL cannot hold a user or password, because URLs end in logs; use the keys username and password_file")
+	}
+	switch u.Scheme {
+	case "tcp", "mqtt", "ssl", "tls", "mqtts":
+	default:
+		return fmt.Errorf("the scheme %q is not known; allowed are tcp and mqtt, and with TLS ssl, tls and mqtts, as in tcp://host:1883", u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return errors.New("the URL has no host; wanted is tcp://host:1883 or ssl://host:8883")
+	}
+	if u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("the URL has something after the port; wanted is tcp://host:1883 or ssl://host:8883")
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
+		return errors.New("the port of the URL is a number from 1 to 65535")
+	}
+	return nil
+}
+
+// encrypted says whether a valid broker URL is one with TLS.
+func encrypted(broker string) bool {
+	scheme, _, _ := strings.Cut(broker, "://")
+	return scheme == "ssl" || scheme == "tls" || scheme == "mqtts"
+}

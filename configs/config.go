@@ -1,0 +1,184 @@
+// Package configs reads the gateway's configuration: strict YAML, every mistake in one run with its place in the file,
+// variables and secret files filled in. One table (see Keys) describes each key; the decoder, `gateway config example`,
+// `gateway config describe` and docs/configuration.md come from it.
+package configs
+
+import (
+	"os"
+	"strings"
+	"time"
+)
+
+// Config is everything that can be set. Paths in it are absolute or relative to the working folder. It belongs to
+// whoever loaded it and holds secrets: never log it.
+type Config struct {
+	// File is where it was read from, "" for the defaults.
+	File string
+	// Warnings are what was odd but is no mistake, such as a password file that everybody may read.
+	Warnings []Problem
+
+	ID         string
+	DataDir    string
+	Log        Log
+	MQTT       MQTT
+	Buffer     Buffer
+	Forwarders []Forwarder
+
+	source source
+}
+
+// source is the file that a Config came from, for messages about it.
+type source struct {
+	name  string
+	lines []string
+	// places says where the keys and list elements that the file has stand, by path.
+	places map[string]place
+}
+
+// Problem makes one of what is wrong with the key at path, for whoever builds something of the configuration and
+// fails: with its place in the file, or that of the section around it.
+func (c *Config) Problem(path, text string) Problem {
+	return c.source.problem(c.source.placeOf(path), path, text)
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	Level  string // debug, info, warn or error
+	Format string // text or json
+}
+
+// MQTT is the embedded broker.
+type MQTT struct {
+	Listen        []string // host:port
+	TLS           *TLSListener
+	UsersFile     string // "" = no users
+	ACL           []Rule
+	Capture       Capture
+	MaxPacketSize int64 // bytes
+	MaxClients    int
+}
+
+// TLSListener is the broker's listener with TLS.
+type TLSListener struct {
+	Listen       string
+	CertFile     string
+	KeyFile      string
+	ClientCAFile string // "" = clients need no certificate
+}
+
+// Rule allows a user to read or write topics.
+type Rule struct {
+	User, Access, Topic string
+}
+
+// Capture says which topics go through the log, as topic filters.
+type Capture struct {
+	Include, Exclude []string
+}
+
+// Buffer is the durable log.
+type Buffer struct {
+	MaxSize        int64 // bytes on disk
+	CommitInterval time.Duration
+}
+
+// Forwarder delivers the events of the log to one sink.
+type Forwarder struct {
+	Name  string
+	Match []string // topic filters on the event's subject
+	Sink  Sink
+	Retry Retry
+}
+
+// Retry bounds the pause between two attempts.
+type Retry struct {
+	Min, Max time.Duration
+}
+
+// Kinds of sinks.
+const (
+	SinkMQTT = "mqtt"
+	SinkFile = "file"
+)
+
+// Sink is where a forwarder delivers to. Type says which of the others counts.
+type Sink struct {
+	Type string
+	MQTT MQTTSink
+	File FileSink
+}
+
+// MQTTSink is an upstream MQTT broker.
+type MQTTSink struct {
+	URL          string
+	TopicPrefix  string
+	Topic        string // template, see mqttsink.Options
+	Format       string // cloudevents or raw
+	ClientID     string
+	Username     string
+	Password     string
+	passwordFile string
+	TLS          ClientTLS
+	Window       int // publishes in flight
+	AckTimeout   time.Duration
+}
+
+// ClientTLS is how a sink trusts its server and shows itself. All empty: the system's authorities, no certificate.
+type ClientTLS struct {
+	CAFile, CertFile, KeyFile, ServerName string
+}
+
+// FileSink is a file of JSON lines that is rotated.
+type FileSink struct {
+	Path     string
+	MaxSize  int64 // bytes
+	MaxFiles int   // with the one that is written
+}
+
+// Default is what holds without a file, and for every key that a file leaves out: safe for a Pi on an SD card.
+func Default() *Config {
+	return &Config{
+		ID:      hostID(),
+		DataDir: "data",
+		Log:     Log{Level: "info", Format: "text"},
+		MQTT: MQTT{
+			Listen:        []string{"127.0.0.1:1883"},
+			MaxPacketSize: 256 << 10,
+			MaxClients:    10_000,
+		},
+		Buffer: Buffer{MaxSize: 1 << 30},
+	}
+}
+
+// defaultTLSListener is mqtt.tls before its keys are read.
+func defaultTLSListener() *TLSListener { return &TLSListener{Listen: "127.0.0.1:8883"} }
+
+// defaultForwarder is a forwarder before its keys are read.
+func defaultForwarder() Forwarder {
+	return Forwarder{
+		Match: []string{"#"},
+		Retry: Retry{Min: 100 * time.Millisecond, Max: 30 * time.Second},
+		Sink: Sink{
+			MQTT: MQTTSink{Topic: "{prefix}{topic}", Format: "cloudevents", Window: 1000, AckTimeout: 30 * time.Second},
+			File: FileSink{MaxSize: 64 << 20, MaxFiles: 10},
+		},
+	}
+}
+
+// hostID is the machine's name as far as it can stand in an id.
+func hostID() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "gateway"
+	}
+	name = strings.Map(func(r rune) rune {
+		if idRune(r) {
+			return r
+		}
+		return '-'
+	}, name)
+	if validID(name) != nil {
+		return "gateway"
+	}
+	return name
+}

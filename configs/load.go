@@ -1,0 +1,113 @@
+package configs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// maxFile bounds the configuration file, in bytes.
+const maxFile = 1 << 20
+
+// Load reads and checks a configuration file, or standard input where file is "-". Variables come from the
+// environment, relative paths are relative to the file's folder. An error that is Problems lists everything that is
+// wrong with the content; any other says that the file could not be read.
+func Load(file string) (*Config, error) {
+	if file == "-" {
+		data, err := io.ReadAll(io.LimitReader(os.Stdin, maxFile+1))
+		if err != nil {
+			return nil, fmt.Errorf("read configuration from standard input: %w", err)
+		}
+		return Parse("standard input", ".", data, os.LookupEnv)
+	}
+	data, err := readRegular(file, maxFile)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(file, filepath.Dir(file), data, os.LookupEnv)
+}
+
+// Parse checks the content of a configuration file. name stands in messages, relative paths are taken from dir, and
+// env looks variables up. It reads the files that the configuration names.
+func Parse(name, dir string, data []byte, env func(string) (string, bool)) (*Config, error) {
+	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
+	d := &decoder{
+		source: source{name: name, lines: strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n"), places: map[string]place{}},
+		dir:    dir, env: env, tree: newTree(), cfg: Default(),
+	}
+	d.cfg.File = name
+	d.cfg.DataDir = d.resolve(d.cfg.DataDir)
+	if body, ok := d.parse(data); ok {
+		d.section(body, d.rootKey(), "", 0)
+		d.check()
+	}
+	sortProblems(d.problems)
+	if len(d.problems) > 0 {
+		return nil, Problems(d.problems)
+	}
+	sortProblems(d.warnings)
+	d.cfg.Warnings, d.cfg.source = d.warnings, d.source
+	return d.cfg, nil
+}
+
+// parse makes the syntax tree; nil for an empty file. What keeps it from being one YAML document becomes a problem.
+func (d *decoder) parse(data []byte) (body ast.Node, ok bool) {
+	if len(data) > maxFile {
+		d.problems = append(d.problems, Problem{File: d.name, Text: "the file is too large: a configuration has at most " + FormatSize(maxFile)})
+		return nil, false
+	}
+	file, err := parseYAML(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")))
+	if syntax := (*yaml.SyntaxError)(nil); errors.As(err, &syntax) && syntax.Token != nil && syntax.Token.Position != nil {
+		pos := place{syntax.Token.Position.Line, syntax.Token.Position.Column}
+		d.problemAt(pos, "", "this is not YAML: "+syntax.Message)
+		return nil, false
+	}
+	if err != nil {
+		d.problems = append(d.problems, Problem{File: d.name, Text: fmt.Sprintf("this is not YAML: %v", err)})
+		return nil, false
+	}
+	for _, doc := range file.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		if body != nil {
+			d.problemAt(startOf(doc.Body), "", "a second document begins here: a configuration is one, without ---")
+			return nil, false
+		}
+		body = doc.Body
+	}
+	return body, true
+}
+
+// parseYAML contains the panics of the parser, which is not ours: a file must never crash the gateway.
+func parseYAML(data []byte) (file *ast.File, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the parser gave up (%v)", r)
+		}
+	}()
+	return parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+}
+
+// readRegular reads a file of at most limit bytes, and nothing that could block, such as a pipe.
+func readRegular(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file", path)
+	}
+	if info.Size() > limit {
+		return nil, fmt.Errorf("%s is too large: at most %s is read", path, FormatSize(limit))
+	}
+	return os.ReadFile(path)
+}

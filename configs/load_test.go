@@ -1,0 +1,250 @@
+package configs_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"gateway/configs"
+)
+
+func parse(t *testing.T, dir, text string) *configs.Config {
+	t.Helper()
+	c, err := configs.Parse("gateway.yaml", dir, []byte(text), environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+var exported = cmpopts.IgnoreUnexported(configs.Config{}, configs.MQTTSink{})
+
+func TestEveryKeyReachesItsPlace(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "secret"), "s3cret\r\n", 0o600)
+	write(t, filepath.Join(dir, "users"), "", 0o600)
+	c := parse(t, dir, `
+id: pi-1
+data_dir: log
+log: {level: debug, format: json}
+mqtt:
+  listen: [127.0.0.1:1, "[::1]:2"]
+  users_file: users
+  acl: [{user: "*", access: read, topic: "a/%u"}, {user: b, access: readwrite, topic: "#"}]
+  capture: {include: ["a/#", b], exclude: c}
+  max_packet_size: 100 kB
+  max_clients: ${CLIENTS_UNSET:-7}
+buffer: {max_size: 1GB, commit_interval: 1.5s}
+forwarders:
+  - name: one
+    match: x/#
+    sink:
+      type: mqtt
+      url: ssl://h
+      topic_prefix: p/
+      topic: "{prefix}t"
+      format: cloudevents
+      client_id: me
+      username: u
+      password_file: secret
+      tls: {server_name: name}
+      window: 5
+      ack_timeout: 1m30s
+    retry: {min: 100ms, max: 1d}
+  - name: two
+    sink: {type: file, path: /tmp/x, max_size: 1MiB, max_files: 3}
+`)
+	want := configs.Default()
+	want.File, want.ID, want.DataDir = "gateway.yaml", "pi-1", filepath.Join(dir, "log")
+	want.Log = configs.Log{Level: "debug", Format: "json"}
+	want.MQTT = configs.MQTT{
+		Listen: []string{"127.0.0.1:1", "[::1]:2"}, UsersFile: filepath.Join(dir, "users"),
+		ACL:           []configs.Rule{{User: "*", Access: "read", Topic: "a/%u"}, {User: "b", Access: "readwrite", Topic: "#"}},
+		Capture:       configs.Capture{Include: []string{"a/#", "b"}, Exclude: []string{"c"}},
+		MaxPacketSize: 100_000, MaxClients: 7,
+	}
+	want.Buffer = configs.Buffer{MaxSize: 1_000_000_000, CommitInterval: 1500 * time.Millisecond}
+	file := configs.FileSink{MaxSize: 64 << 20, MaxFiles: 10}
+	want.Forwarders = []configs.Forwarder{
+		{
+			Name: "one", Match: []string{"x/#"}, Retry: configs.Retry{Min: 100 * time.Millisecond, Max: 24 * time.Hour},
+			Sink: configs.Sink{Type: "mqtt", File: file, MQTT: configs.MQTTSink{
+				URL: "ssl://h", TopicPrefix: "p/", Topic: "{prefix}t", Format: "cloudevents", ClientID: "me", Username: "u",
+				Password: "s3cret", TLS: configs.ClientTLS{ServerName: "name"}, Window: 5, AckTimeout: 90 * time.Second,
+			}},
+		},
+		{
+			Name: "two", Match: []string{"#"}, Retry: configs.Retry{Min: 100 * time.Millisecond, Max: 30 * time.Second},
+			Sink: configs.Sink{
+				Type: "file", File: configs.FileSink{Path: "/tmp/x", MaxSize: 1 << 20, MaxFiles: 3},
+				MQTT: configs.MQTTSink{Topic: "{prefix}{topic}", Format: "cloudevents", Window: 1000, AckTimeout: 30 * time.Second},
+			},
+		},
+	}
+	if diff := cmp.Diff(want, c, exported, cmpopts.IgnoreFields(configs.Config{}, "Warnings")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestEmptyFileIsTheDefault(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "# nothing\n", "mqtt:\nlog:\n  # level: x\nforwarders:\n", "\uFEFF\r\nlog:\r\n  level: info\r\n"} {
+		want := configs.Default()
+		want.File, want.DataDir = "gateway.yaml", "/etc/gateway/data"
+		if diff := cmp.Diff(want, parse(t, "/etc/gateway", text), exported); diff != "" {
+			t.Errorf("%q: -want +got:\n%s", text, diff)
+		}
+	}
+}
+
+func TestVariablesAreNotReadAsYAML(t *testing.T) {
+	t.Parallel()
+	c := parse(t, "/", `
+forwarders:
+  - name: a
+    sink: {type: mqtt, url: "tcp://h", username: "${TRAP}", password: "$${TRAP} $5 ${EMPTY:-d}${EMPTY}"}
+`)
+	s := c.Forwarders[0].Sink.MQTT
+	if s.Username != "a: [b, &c" || s.Password != "${TRAP} $5 d" {
+		t.Errorf("got user %q, password %q", s.Username, s.Password)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "open"), "x\n", 0o644)
+	c := parse(t, dir, `
+mqtt: {listen: 0.0.0.0:1883, users_file: users}
+forwarders:
+  - name: a
+    sink: {type: mqtt, url: "tcp://h", format: raw, username: u, password_file: open}
+`)
+	var got []string
+	for _, w := range c.Warnings {
+		got = append(got, w.Path)
+	}
+	want := []string{"mqtt.listen", "mqtt.users_file", "forwarders[0].sink.format", "forwarders[0].sink.password_file"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s\n%v", diff, c.Warnings)
+	}
+	if text := c.Warnings[0].Explain(); !strings.Contains(text, "gateway user add") || !strings.Contains(text, "gateway.yaml:2:16: mqtt.listen: ") {
+		t.Errorf("got %s", text)
+	}
+}
+
+func TestUsersMakeOtherAddressesFine(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "users"), "a:$2a$04$abcdefghijklmnopqrstuuqS5DwuQ2iDqbAE0SLrXTlZUWvkpG8x6\n", 0o600)
+	c := parse(t, dir, "mqtt: {listen: 0.0.0.0:1883, users_file: users}\n")
+	if len(c.Warnings) != 0 {
+		t.Errorf("got %v, want no warnings", c.Warnings)
+	}
+}
+
+func TestLoadNamesTheFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, file := range []string{dir, filepath.Join(dir, "none.yaml")} {
+		if _, err := configs.Load(file); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("got %v, want an error that names %s", err, file)
+		}
+	}
+	big := filepath.Join(dir, "big.yaml")
+	write(t, big, strings.Repeat("# x\n", 1<<19), 0o600)
+	if _, err := configs.Load(big); err == nil || !strings.Contains(err.Error(), "at most 1MiB") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestShippedFiles loads what is shipped, and holds the generated files to the table.
+func TestShippedFiles(t *testing.T) {
+	t.Parallel()
+	var example, doc bytes.Buffer
+	if err := configs.WriteExample(&example); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "gateway.example.yaml", example.String())
+	if err := configs.WriteMarkdown(&doc); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, filepath.Join("..", "docs", "configuration.md"), doc.String())
+	for _, file := range []string{"gateway.example.yaml", "minimal.yaml"} {
+		c, err := configs.Load(file)
+		if err != nil {
+			t.Errorf("%s:\n%v", file, err)
+			continue
+		}
+		if len(c.Warnings) > 0 {
+			t.Errorf("%s: got warnings %v", file, c.Warnings)
+		}
+	}
+}
+
+// TestExampleHasEveryKey sets every key of the example that is off, and expects complaints about missing files only.
+func TestExampleHasEveryKey(t *testing.T) {
+	t.Parallel()
+	var example bytes.Buffer
+	if err := configs.WriteExample(&example); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(example.String(), "\n")
+	for i, line := range lines {
+		if at := strings.Index(line, "#"); at >= 0 && strings.TrimSpace(line[:at]) == "" && !strings.HasPrefix(line[at:], "# ") && line[at:] != "#" || at >= 0 && strings.HasPrefix(line[at:], "#  ") {
+			lines[i] = line[:at] + line[at+1:]
+		}
+	}
+	text := strings.Join(lines, "\n")
+	_, err := configs.Parse("x", t.TempDir(), []byte(text), func(string) (string, bool) { return "x", true })
+	var problems configs.Problems
+	if err != nil && !errors.As(err, &problems) {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if !strings.Contains(p.Text, "no such file") && !strings.Contains(p.Text, "one of the two") {
+			t.Errorf("got %s\nin\n%s", p.Explain(), text)
+		}
+	}
+	for _, k := range configs.Keys() {
+		last := k.Path[strings.LastIndexByte(k.Path, '.')+1:]
+		if !strings.Contains(text, last+":") {
+			t.Errorf("the example does not have %s", k.Path)
+		}
+	}
+}
+
+func TestKeysAreComplete(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, k := range configs.Keys() {
+		if seen[k.Path] {
+			t.Errorf("%s stands twice in the table", k.Path)
+		}
+		seen[k.Path] = true
+		if k.Help == "" || !strings.HasSuffix(k.Help, ".") {
+			t.Errorf("%s: help %q is no sentence", k.Path, k.Help)
+		}
+		if k.Kind == configs.KindChoice && len(k.Choices) == 0 {
+			t.Errorf("%s has no choices", k.Path)
+		}
+	}
+}
+
+func write(t *testing.T, file, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(file, mode); err != nil {
+		t.Fatal(err)
+	}
+}

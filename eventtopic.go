@@ -1,0 +1,30 @@
+package gateway
+
+import "encoding/base64"
+
+// Extensions with which an event says that its topic is not its subject.
+const (
+	// ExtTopic is the topic of an event whose subject is the device's own.
+	ExtTopic = "mqtttopic"
+	// ExtTopicBase64 is the topic in base64, where it has characters that no attribute may have.
+	ExtTopicBase64 = "mqtttopicbase64"
+	// ExtRetain is "true" for an event that was published retained.
+	ExtRetain = "mqttretain"
+)
+
+// Topic is what topic filters match, and what the event is published to again: the MQTT topic that it came on or,
+// for an event that is not from MQTT, its Subject.
+func (e *Event) Topic() string {
+	if len(e.Extensions) == 0 {
+		return e.Subject
+	}
+	if raw, ok := e.Extensions[ExtTopicBase64]; ok {
+		if topic, err := base64.StdEncoding.DecodeString(raw); err == nil {
+			return string(topic)
+		}
+	}
+	if topic, ok := e.Extensions[ExtTopic]; ok {
+		return topic
+	}
+	return e.Subject
+}

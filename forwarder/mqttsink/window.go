@@ -1,0 +1,107 @@
+package mqttsink
+
+import (
+	"sync"
+	"time"
+)
+
+// idSpace is how many packet identifiers there are (MQTT 3.1.1 section 2.3.1: 1 to 65535).
+const idSpace = 65535
+
+// window knows which publishes of one connection are acknowledged. Publishes are numbered from 0; the packet id
+// follows from the number. It dies with its connection, so that an acknowledgement can never count for another.
+type window struct {
+	wake chan struct{} // of size one: the number of unacknowledged publishes came down to wakeAt
+
+	mu     sync.Mutex // guards what follows
+	first  uint64     // the oldest that is not acknowledged
+	next   uint64     // the next to be published; next-first ≤ len(acked)
+	acked  []bool     // by number modulo its length, for first to next
+	wakeAt int
+	moved  time.Time // the last acknowledgement, or the first publish after a pause
+	closed bool      // acknowledgements no longer count
+}
+
+func newWindow(size int) *window {
+	return &window{wake: make(chan struct{}, 1), acked: make([]bool, size), wakeAt: -1}
+}
+
+func packetID(number uint64) uint16 { return uint16(number%idSpace + 1) }
+
+// free returns the number of the next publish, and how many there is room for.
+func (w *window) free() (next uint64, room int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.next, len(w.acked) - w.waiting()
+}
+
+func (w *window) waiting() int { return int(w.next - w.first) }
+
+// published takes n more publishes in. It has to be called before they are written.
+func (w *window) published(n int, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.first == w.next {
+		w.moved = now
+	}
+	w.next += uint64(n)
+}
+
+// ack takes the acknowledgements of ids in. One that nothing waits for is passed over.
+func (w *window) ack(ids []uint16, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
+	for _, id := range ids {
+		ahead := (uint64(id) + idSpace - uint64(packetID(w.first))) % idSpace
+		if id == 0 || ahead >= w.next-w.first {
+			continue
+		}
+		w.acked[(w.first+ahead)%uint64(len(w.acked))] = true
+		w.moved = now
+	}
+	for w.first < w.next && w.acked[w.first%uint64(len(w.acked))] {
+		w.acked[w.first%uint64(len(w.acked))] = false
+		w.first++
+	}
+	if w.waiting() <= w.wakeAt {
+		w.wakeAt = -1
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// reached says whether no more than target publishes wait. If more do, wake follows when that changes.
+func (w *window) reached(target int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.waiting() <= target {
+		return true
+	}
+	w.wakeAt = target
+	return false
+}
+
+// idle is for how long a publish has waited without any acknowledgement. 0: none waits.
+func (w *window) idle(now time.Time) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.first == w.next {
+		return 0
+	}
+	return now.Sub(w.moved)
+}
+
+// close ends the counting and returns a function that says of a number whether it was acknowledged.
+func (w *window) close() (acked func(number uint64) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	return func(number uint64) bool { // nothing changes any more
+		return number < w.first || number < w.next && w.acked[number%uint64(len(w.acked))]
+	}
+}
