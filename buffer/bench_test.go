@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -78,7 +77,6 @@ func benchSubmit(b *testing.B, flight int) {
 	b.ReportMetric(float64(s.Bytes)/(1<<20), "MiB-disk")
 	b.ReportMetric(rss("VmRSS:"), "MiB-rss")
 	b.ReportMetric(rss("RssAnon:"), "MiB-anon")
-	runtime.KeepAlive(w)
 }
 
 // BenchmarkAppend is the latency of one event at a time, beside that of a bare append and fsync of as many bytes.

@@ -18,9 +18,11 @@ const (
 	// engineBlock is the unit of the engine's tables. Larger than any value, so that its table builder never has to
 	// enlarge a unit: it would take three times the memory of the value, see checkGeometry.
 	engineBlock = groupBound + 16<<10
-	// maxDeletes bounds the blocks deleted, maxKeys the keys set, in one transaction.
-	maxDeletes = 512
-	maxKeys    = 1024
+	// maxKeys bounds the keys and cursors set in one transaction, maxDeletes the blocks deleted in one that does
+	// something else, and maxDeletesAlone in one that does not.
+	maxKeys         = 1024
+	maxDeletes      = 512
+	maxDeletesAlone = 2048
 
 	// levelZeroStall is how many new tables the engine holds before it stalls writes. Four would allow it to merge them
 	// among themselves into one table with a builder of 256 MiB, which on 32 bits also corrupts them.

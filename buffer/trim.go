@@ -9,9 +9,9 @@ import (
 
 const (
 	// trimPause is the time between two transactions that only trim.
-	trimPause = 20 * time.Millisecond
+	trimPause = 10 * time.Millisecond
 	// trimAhead is how many blocks the trimmer knows in advance, at most.
-	trimAhead = 2048
+	trimAhead = 4096
 )
 
 // trimmer knows the oldest blocks. It belongs to the writer.
@@ -54,12 +54,12 @@ func (c *cut) appendWrites(writes []write) []write {
 	return append(writes, write{[]byte(metaHead), headValue(c.first, c.bytes)})
 }
 
-// plan finds the blocks to delete, in bounded number: while done says so of a block that ends at last, when
+// plan finds the blocks to delete, at most max: while done says so of a block that ends at last, when
 // bytes of all blocks ever were deleted before it.
-func (t *trimmer) plan(done func(last gateway.Offset, bytes uint64) bool) (cut, error) {
+func (t *trimmer) plan(max int, done func(last gateway.Offset, bytes uint64) bool) (cut, error) {
 	c := cut{first: t.first, bytes: t.bytes}
 	n := 0
-	for ; n < maxDeletes; n++ {
+	for ; n < max; n++ {
 		last, ok, err := t.lastOf(n)
 		if err != nil {
 			return c, err
@@ -71,7 +71,7 @@ func (t *trimmer) plan(done func(last gateway.Offset, bytes uint64) bool) (cut, 
 		c.events += uint64(last + 1 - c.first)
 		c.first = last + 1
 	}
-	c.blocks, c.more = t.queue[:n], n == maxDeletes
+	c.blocks, c.more = t.queue[:n], n == max
 	t.queue = t.queue[n:]
 	t.first, t.bytes = c.first, c.bytes
 	return c, nil
@@ -112,16 +112,20 @@ func (t *trimmer) lookAhead() error {
 
 // planTrim decides what the next transaction deletes: blocks that all cursors have passed, or, where nobody has a cursor, the oldest when
 // the log is at its bound.
-func (w *writer) planTrim(settled map[string]gateway.Offset, incoming int) (cut, error) {
+func (w *writer) planTrim(settled map[string]gateway.Offset, incoming int, alone bool) (cut, error) {
+	most := maxDeletes
+	if alone {
+		most = maxDeletesAlone
+	}
 	w.trim.last = gateway.Offset(w.last.Load())
 	if len(settled) == 0 {
 		keep := w.usage.keep()
 		written := w.bytes + uint64(incoming)
-		return w.trim.plan(func(_ gateway.Offset, deleted uint64) bool { return written-deleted > keep })
+		return w.trim.plan(most, func(_ gateway.Offset, deleted uint64) bool { return written-deleted > keep })
 	}
 	passed := gateway.Offset(math.MaxUint64)
 	for _, offset := range settled {
 		passed = min(passed, offset)
 	}
-	return w.trim.plan(func(last gateway.Offset, _ uint64) bool { return last <= passed })
+	return w.trim.plan(most, func(last gateway.Offset, _ uint64) bool { return last <= passed })
 }

@@ -118,7 +118,7 @@ func TestTrimManyBlocks(t *testing.T) {
 	dir := t.TempDir()
 	l := openLog(t, Options{Dir: dir})
 	settle(t, l, "up", 0)
-	const n = trimAhead + 2*maxDeletes + 5
+	const n = trimAhead + maxDeletesAlone + 5
 	writes := make([]write, 0, 100)
 	for i := 0; i < n; i += 100 { // as single appends would have made them, but faster
 		writes = writes[:0]

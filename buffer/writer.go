@@ -104,7 +104,7 @@ func (w *writer) commit(g *group) error {
 	}
 	writes = g.appendWrites(writes)
 	settled := w.settle(g)
-	cut, err := w.planTrim(settled, len(block))
+	cut, err := w.planTrim(settled, len(block), len(writes) == 0)
 	if err == nil {
 		writes = cut.appendWrites(writes)
 		err = w.store(writes, cut.first)

@@ -45,6 +45,28 @@ func TestBackoffIsJitteredBoundedAndResetByProgress(t *testing.T) {
 	}
 }
 
+func TestProgressResetsTheBackoff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, func(_ context.Context, batch []gateway.Entry) error { // one event a time gets through
+			b := &gateway.BatchError{Errors: make([]error, len(batch))}
+			for i := 1; i < len(batch); i++ {
+				b.Errors[i] = errors.New("cut")
+			}
+			return b
+		}, func(o *Options, _ *gatewaytest.FakeLog) { o.BatchSize, o.RetryMax = 100, time.Hour })
+		began := time.Now()
+		w.feedN(60)
+		for w.f.Status().Waiting > 0 {
+			pass(time.Second)
+		}
+		if took := time.Since(began); took > 61*time.Second {
+			t.Errorf("60 attempts with progress took %s, want less than RetryMin of 1s each", took)
+		}
+		w.end()
+	})
+}
+
 func TestRetriesForEverAndLogsTheChangesOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -210,6 +210,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	cancel(packets.ErrServerShuttingDown)
 	b.shutAll(packets.ErrServerShuttingDown)
 	b.wg.Wait()
+	b.awaitDetached(ctx)
 	b.router.stop()
 	background.Wait()
 	return err

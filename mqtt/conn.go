@@ -57,7 +57,8 @@ type conn struct {
 	subID     uint16 // packet id of the SUBSCRIBE or UNSUBSCRIBE that mochi handles
 	counts    counts
 
-	told, hanging atomic.Bool  // a DISCONNECT was sent; hangUp is under way
+	welcome, told atomic.Bool  // CONNACK was sent; DISCONNECT was
+	hanging       atomic.Bool  // hangUp is under way
 	acknowledged  atomic.Int64 // see taken
 
 	// Deliveries. See awaitDelivery.
@@ -129,9 +130,12 @@ func (c *conn) Write(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	switch p[0] >> 4 {
+	case packets.Connack:
+		_, size, err := varint(p[1:])
+		c.welcome.Store(err == nil && len(p) > 2+size && p[2+size] == 0)
 	case packets.Disconnect:
-		if !c.v5 {
-			return len(p), nil // a server cannot send it before MQTT 5
+		if !c.v5 || !c.welcome.Load() {
+			return len(p), nil // a server cannot send it before MQTT 5, nor before CONNACK (MQTT-3.14.0-1)
 		}
 		c.told.Store(true)
 	case packets.Publish:
@@ -211,7 +215,7 @@ func (c *conn) stop(cause error) {
 func (c *conn) farewell(err error) {
 	var code packets.Code
 	cause := context.Cause(c.ctx)
-	if !c.v5 || c.told.Load() || !errors.As(cause, &code) && !errors.As(err, &code) || code.Code < packets.ErrUnspecifiedError.Code {
+	if !c.v5 || !c.welcome.Load() || c.told.Load() || !errors.As(cause, &code) && !errors.As(err, &code) || code.Code < packets.ErrUnspecifiedError.Code {
 		return
 	}
 	c.send([]byte{packets.Disconnect << 4, 2, code.Code, 0})

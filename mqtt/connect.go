@@ -245,6 +245,7 @@ func (c *conn) forward(pk *packets.Packet) error {
 	}
 	c.s = s
 	c.clean = pk.Connect.Clean
+	c.out.allow(math.MaxInt / 2) // what waits for the client is sent in one go; see letRoute
 	c.pass, c.passHolds, c.resuming = buf.Bytes(), true, true
 	return nil
 }

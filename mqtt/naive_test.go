@@ -154,8 +154,7 @@ func startNaive(t testing.TB, s setup, h *naiveHook) server {
 type naiveProcess struct {
 	listener net.Listener
 	mu       sync.Mutex
-	dead     bool
-	conns    []net.Conn // guarded by mu, as is dead
+	conns    []net.Conn // guarded by mu
 }
 
 func (p *naiveProcess) serve(h *naiveHook) {

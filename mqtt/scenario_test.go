@@ -39,6 +39,7 @@ func scenarios() []scenario {
 		{name: "ReceiveMaximumOut", play: receiveMaximumOut, naive: naiveSync, symptom: "want the payload"},
 		{name: "FullLogWithholdsAck", play: fullLog, naive: naiveSync, symptom: "got Puback 1 reason 0x00"},
 		{name: "FullLogForLong", play: fullForLong, naive: naiveSync, symptom: "Puback 1 reason 0x00"},
+		{name: "BrokenLog", play: brokenLog, naive: naiveSync, symptom: "Puback 1 reason 0x00"},
 		{name: "Takeover", play: takeover, naive: naiveDeferred, symptom: "waiting for Publish"},
 		{name: "TakeoverStorm", play: takeoverStorm, reason: "mochi serialises what matters here"},
 		{name: "TruncatedPackets", play: truncatedPackets, naive: naiveSync, symptom: "EOF"},
@@ -55,7 +56,7 @@ func TestScenario(t *testing.T) {
 	for _, s := range scenarios() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			s.play(&world{TB: t, design: startOurs, patience: 20 * time.Second, ours: true})
+			s.play(&world{TB: t, design: startOurs, patience: 20 * time.Second})
 		})
 	}
 }

@@ -40,7 +40,6 @@ type world struct {
 	testing.TB
 	design   design
 	patience time.Duration
-	ours     bool
 	log      *fakeLog
 	server   server
 }

@@ -89,7 +89,7 @@ func (c *conn) live(ctx context.Context) {
 	c.abandon()
 	c.stop(errEnded)
 	if b.stopping.Load() {
-		c.awaitSettled(ctx)
+		c.s.awaitSettled(ctx)
 	}
 	c.logEnd(err)
 	if gerr := c.guard("end session", func() error { c.leave(ctx); return nil }); gerr != nil {
@@ -149,20 +149,4 @@ func (c *conn) leave(ctx context.Context) {
 		s.b.wakeKeeper()
 	}
 	s.b.sessions.release(s)
-}
-
-// awaitSettled waits, when the broker stops, for the publishes that are with the log, so that they are acknowledged.
-func (c *conn) awaitSettled(ctx context.Context) {
-	wait, cancel := context.WithDeadline(context.WithoutCancel(ctx), c.b.stopBy())
-	defer cancel()
-	token := make(chan struct{}, 1)
-	bt := c.b.newBatch(c.s, c)
-	bt.token = token
-	c.s.queue(bt)
-	c.s.settle(bt, nil)
-	select {
-	case <-token:
-	case <-wait.Done():
-		c.log.Warn("publishes not acknowledged: the log did not take them before the stop")
-	}
 }

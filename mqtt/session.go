@@ -192,3 +192,48 @@ func (s *session) releaseQoS2(id uint16) bool {
 	delete(s.qos2, id)
 	return ok
 }
+
+// awaitSettled waits, when the broker stops, until what the session has with the log is durable, acknowledged and
+// routed. The caller has the turn.
+func (s *session) awaitSettled(ctx context.Context) {
+	s.mu.Lock()
+	settled := s.first == nil
+	s.mu.Unlock()
+	if settled {
+		return
+	}
+	wait, cancel := context.WithDeadline(context.WithoutCancel(ctx), s.b.stopBy())
+	defer cancel()
+	token := make(chan struct{}, 1)
+	bt := s.b.newBatch(s, nil)
+	bt.token = token
+	s.queue(bt)
+	s.settle(bt, nil)
+	select {
+	case <-token:
+	case <-wait.Done():
+		s.b.log.Warn("publishes not acknowledged: the log did not take them before the stop", "client", s.id)
+	}
+}
+
+// awaitDetached does that for the sessions whose connection ended before.
+func (b *Broker) awaitDetached(ctx context.Context) {
+	for _, s := range b.sessions.all() {
+		s.turn <- struct{}{} // only the keeper may have it, and that is about to end
+		s.awaitSettled(ctx)
+		s.giveTurn()
+		b.sessions.release(s)
+	}
+}
+
+// all returns every session. The caller has to release them.
+func (r *sessions) all() []*session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*session, 0, len(r.m))
+	for _, s := range r.m {
+		s.refs++
+		list = append(list, s)
+	}
+	return list
+}

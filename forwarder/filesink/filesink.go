@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"gateway"
@@ -132,14 +133,20 @@ func (s *Sink) takeBack() error {
 // open opens the file behind its last whole line. Something behind that is what a crash left of a batch that was never
 // delivered, and is sent again.
 func (s *Sink) open() error {
-	if s.f != nil {
+	if s.f != nil && s.inPlace() {
 		return nil
+	}
+	if err := s.release(); err != nil {
+		return err
 	}
 	f, err := os.OpenFile(s.o.Path, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return err
 	}
 	whole, torn, err := wholeLines(f)
+	if err == nil && torn > 0 {
+		err = checkOurs(f, whole, torn)
+	}
 	if err == nil && torn > 0 {
 		s.o.Logger.Warn("torn last line cut off: its event is written again", "file", s.o.Path, "bytes", torn)
 		err = f.Truncate(whole)
@@ -157,6 +164,36 @@ func (s *Sink) open() error {
 	return nil
 }
 
+// inPlace says whether the open file is still the one at Path: somebody may have moved or deleted it.
+func (s *Sink) inPlace() bool {
+	have, err := s.f.Stat()
+	if err != nil {
+		return false
+	}
+	want, err := os.Stat(s.o.Path)
+	return err == nil && os.SameFile(have, want)
+}
+
+// errNotOurs is the error for a file whose unfinished last line no Sink has written.
+var errNotOurs = errors.New("its last line has no end and is no event: name a file of its own")
+
+var errNotRegular = errors.New("it is not a regular file")
+
+// lineStart is how every line begins.
+const lineStart = `{"specversion":`
+
+// checkOurs returns errNotOurs unless what stands in f from the given place on can be the beginning of a line of ours.
+func checkOurs(f *os.File, from, size int64) error {
+	start := make([]byte, min(size, int64(len(lineStart))))
+	if _, err := f.ReadAt(start, from); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(lineStart, string(start)) {
+		return errNotOurs
+	}
+	return nil
+}
+
 // wholeLines returns how many bytes of f are whole lines, and how many stand behind them.
 func wholeLines(f *os.File) (whole, torn int64, err error) {
 	info, err := f.Stat()
@@ -164,7 +201,7 @@ func wholeLines(f *os.File) (whole, torn int64, err error) {
 		return 0, 0, err
 	}
 	if !info.Mode().IsRegular() {
-		return 0, 0, errors.New("it is not a regular file")
+		return 0, 0, errNotRegular
 	}
 	size := info.Size()
 	chunk := make([]byte, 64<<10)
@@ -223,6 +260,8 @@ func explain(path string, err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("the disk of %s is full: events wait until there is room: %w", path, err)
+	case errors.Is(err, errNotOurs), errors.Is(err, errNotRegular):
+		return gateway.Blocked(fmt.Errorf("%s cannot be appended to: %w", path, err))
 	case errors.Is(err, fs.ErrNotExist):
 		return gateway.Blocked(fmt.Errorf("the folder of %s is not there: make it: %w", path, err))
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):

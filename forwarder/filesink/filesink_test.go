@@ -189,3 +189,45 @@ func TestEndedContextSendsNothing(t *testing.T) {
 		t.Error("the file was made")
 	}
 }
+
+// A file that logrotate moved away, or somebody deleted, is not written to any more: what was delivered must be at Path.
+func TestMovedFileIsLeft(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	s := open(t, o)
+	for i, away := range []func() error{
+		func() error { return nil },
+		func() error { return os.Rename(o.Path, o.Path+".moved") },
+		func() error { return os.Remove(o.Path) },
+	} {
+		if err := away(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Send(t.Context(), gatewaytest.Entries(i+1, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if got := readAll(t, o.Path); len(got) != 1 {
+			t.Errorf("round %d: got %d lines at the path, want 1", i, len(got))
+		}
+	}
+}
+
+func TestFileOfSomebodyElseIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	const theirs = "a note\nwithout an end"
+	if err := os.WriteFile(o.Path, []byte(theirs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := open(t, o).Send(t.Context(), gatewaytest.Entries(1, 1))
+	if !errors.Is(err, gateway.ErrBlocked) {
+		t.Errorf("got %v, want Blocked", err)
+	}
+	if data, err := os.ReadFile(o.Path); err != nil || string(data) != theirs {
+		t.Errorf("the file is now %q (%v), want it untouched", data, err)
+	}
+	o.Path = os.DevNull
+	if err := open(t, o).Send(t.Context(), gatewaytest.Entries(1, 1)); !errors.Is(err, gateway.ErrBlocked) {
+		t.Errorf("%s: got %v, want Blocked", o.Path, err)
+	}
+}

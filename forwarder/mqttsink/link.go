@@ -107,12 +107,10 @@ func (l *link) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// readFailed returns an error of our own: at net.ErrClosed the library would not clean up.
+// readFailed returns the cause of the end, never the system's own error of a closed connection: at that the library
+// would not clean up.
 func (l *link) readFailed(err error) error {
 	l.fail(fmt.Errorf("read from the broker: %w", err))
-	if errors.Is(l.cause, net.ErrClosed) {
-		return errClosedByClient
-	}
 	return l.cause
 }
 

@@ -42,16 +42,18 @@ func TestOnlyPubacksOfTheSameConnectionCount(t *testing.T) {
 		name  string
 		serve func(c *brokerConn, ids []uint16)
 		want  string
+		cause string // in the error
 	}{
-		{"none, then the line drops", func(*brokerConn, []uint16) {}, "-----"},
-		{"the first two", func(c *brokerConn, ids []uint16) { c.ack(ids[:2]...) }, "++---"},
-		{"out of order", func(c *brokerConn, ids []uint16) { c.ack(ids[3], ids[0]) }, "+--+-"},
-		{"twice the same", func(c *brokerConn, ids []uint16) { c.ack(ids[0], ids[0], ids[0]) }, "+----"},
-		{"ids that nothing waits for", func(c *brokerConn, ids []uint16) { c.ack(0, ids[4]+1, 60000) }, "-----"},
-		{"half a PUBACK", func(c *brokerConn, ids []uint16) { c.ack(ids[0]); c.Write([]byte{0x40, 2, 0}) }, "+----"},
-		{"a PUBACK that is too long", func(c *brokerConn, ids []uint16) { c.Write([]byte{0x40, 3, 0, byte(ids[0]), 0}) }, "-----"},
-		{"a packet that is far too long", func(c *brokerConn, ids []uint16) { c.Write([]byte{0x30, 0xff, 0xff, 0xff, 0x7f}) }, "-----"},
-		{"other packets between", func(c *brokerConn, ids []uint16) { c.Write([]byte{0xd0, 0}); c.ack(ids...) }, "+++++"},
+		{"none, then the line drops", func(*brokerConn, []uint16) {}, "-----", "EOF"},
+		{"the first two", func(c *brokerConn, ids []uint16) { c.ack(ids[:2]...) }, "++---", "EOF"},
+		{"out of order", func(c *brokerConn, ids []uint16) { c.ack(ids[3], ids[0]) }, "+--+-", "EOF"},
+		{"twice the same", func(c *brokerConn, ids []uint16) { c.ack(ids[0], ids[0], ids[0]) }, "+----", "EOF"},
+		{"ids that nothing waits for", func(c *brokerConn, ids []uint16) { c.ack(0, ids[4]+1, 60000) }, "-----", "EOF"},
+		{"half a PUBACK", func(c *brokerConn, ids []uint16) { c.ack(ids[0]); c.Write([]byte{0x40, 2, 0}) }, "+----", "EOF"},
+		{"a PUBACK that is too long", func(c *brokerConn, ids []uint16) { c.Write([]byte{0x40, 3, 0, byte(ids[0]), 0}); c.in.ReadByte() }, "-----", "PUBACK with a length"},
+		{"a packet that is far too long", func(c *brokerConn, ids []uint16) { c.Write([]byte{0x30, 0xff, 0xff, 0xff, 0x7f}); c.in.ReadByte() }, "-----", "not sent"},
+		{"a length without an end", func(c *brokerConn, ids []uint16) { c.Write([]byte{0x30, 0xff, 0xff, 0xff, 0xff}); c.in.ReadByte() }, "-----", "malformed"},
+		{"other packets between", func(c *brokerConn, ids []uint16) { c.Write([]byte{0xd0, 0}); c.ack(ids...) }, "+++++", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -70,6 +72,9 @@ func TestOnlyPubacksOfTheSameConnectionCount(t *testing.T) {
 			err := s.Send(t.Context(), gatewaytest.Entries(1, n))
 			if got := acked(t, n, err); got != c.want {
 				t.Errorf("got %s (%v), want %s", got, err, c.want)
+			}
+			if err != nil && !strings.Contains(err.Error(), c.cause) {
+				t.Errorf("got %v, want it to say %q", err, c.cause)
 			}
 			if errors.Is(err, gateway.ErrPermanent) || errors.Is(err, gateway.ErrBlocked) {
 				t.Errorf("got %v, want an error without a class", err)
