@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/dgraph-io/badger/v4"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,6 +20,8 @@ const (
 	// diskReserve is what the file system must have left: a full disk kills the process, because the engine
 	// writes through memory maps.
 	diskReserve = 32 << 20
+	// openReserve is what an existing log must have left to be opened and emptied: a write-ahead log and a table.
+	openReserve = 8 << 20
 )
 
 // lockDir makes the data directory, takes its lock and writes our process id into it. The lock ends with the file
@@ -78,16 +81,21 @@ func dirError(dir string, err error) error {
 	return fmt.Errorf("data directory %s: %w", dir, err)
 }
 
-// makeEngineDir makes the folder of the engine's files, if there is room for them.
+// makeEngineDir makes the folder of the engine's files, if there is room for them. A log that is there is opened with
+// less: it takes no events until there is room, but delivers what it has.
 func makeEngineDir(dir string, free func(string) (int64, error)) (string, error) {
+	sub := filepath.Join(dir, engineName)
+	need := int64(diskReserve)
+	if _, err := os.Stat(filepath.Join(sub, badger.ManifestFilename)); err == nil {
+		need = openReserve
+	}
 	n, err := free(dir)
 	if err != nil {
 		return "", dirError(dir, err)
 	}
-	if n < diskReserve {
-		return "", fmt.Errorf("data directory %s has no room: its disk has %s left, the log needs %s: free space, or choose another data_dir", dir, mib(n), mib(diskReserve))
+	if n < need {
+		return "", fmt.Errorf("data directory %s has no room: its disk has %s left, the log needs %s: free space, or choose another data_dir", dir, mib(n), mib(need))
 	}
-	sub := filepath.Join(dir, engineName)
 	if err := os.MkdirAll(sub, 0o700); err != nil {
 		return "", dirError(dir, err)
 	}

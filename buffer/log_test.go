@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -125,6 +126,28 @@ func TestOpenRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A log that stopped in front of a full disk is opened again with what that left, and delivers; it takes events when
+// there is room.
+func TestOpenOnACrowdedDisk(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l, err := Open(Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, l, event("one"))
+	closeLog(t, l)
+	var room atomic.Int64
+	room.Store(diskReserve - 1)
+	l = openLog(t, Options{Dir: dir, hooks: hooks{free: func(string) (int64, error) { return room.Load(), nil }}})
+	if _, err := l.Append(t.Context(), event("two")); !errors.Is(err, gateway.ErrFull) {
+		t.Errorf("append: got %v, want ErrFull", err)
+	}
+	readTo(t, l, 0, 1)
+	room.Store(1 << 30)
+	waitFor(t, "room", func() bool { _, err := l.Append(t.Context(), event("two")); return err == nil })
 }
 
 func TestOpenTwice(t *testing.T) {

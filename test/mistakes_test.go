@@ -168,7 +168,7 @@ func TestFullDataDirectory(t *testing.T) {
 	}
 	defer line.Close()
 	line.SetDown()
-	g.DataDir, g.Upstream = filepath.Join(small, "data"), line.Addr()
+	g.DataDir, g.Upstream, g.Raw = filepath.Join(small, "data"), line.Addr(), true // the payloads are not JSON
 	b := start(t, &g)
 	fill := loadOf(b.Addr, 10_000_000)
 	fill.Payload, fill.Size, fill.Patience = load.Random, 4000, 5*time.Second
