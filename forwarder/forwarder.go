@@ -49,7 +49,7 @@ type Options struct {
 
 // Default is Options with everything but Name, Match, Sink, Log and Logger.
 func Default() Options {
-	return Options{BatchSize: 1000, RetryMin: 100 * time.Millisecond, RetryMax: 30 * time.Second, DrainTimeout: 5 * time.Second}
+	return Options{BatchSize: 2000, RetryMin: 100 * time.Millisecond, RetryMax: 30 * time.Second, DrainTimeout: 5 * time.Second}
 }
 
 // batchBytes bounds what is read ahead, and what one Send is given, where events are large.

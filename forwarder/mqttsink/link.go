@@ -13,6 +13,10 @@ const (
 	connectHead = 0x10 // MQTT 3.1.1 section 3.1
 	pubackHead  = 0x40 // section 3.4
 	pubackSize  = 4
+	// While more than paceAbove publishes are unacknowledged, acknowledgements are left to gather for paceTime between two
+	// reads. A broker writes each one by itself, and taking them one by one costs more than all else that we do.
+	paceAbove = 64
+	paceTime  = time.Millisecond
 	// maxInbound bounds a packet from the broker. A publisher gets a few bytes at a time.
 	maxInbound = 64 << 10
 )
@@ -31,6 +35,7 @@ type link struct {
 	in   *bufio.Reader
 	rest int // bytes of the current packet that are the library's
 	ids  []uint16
+	tick *time.Timer // nil before the first pause
 }
 
 func newLink(conn net.Conn, window int) *link {
@@ -164,6 +169,22 @@ func (l *link) acks() error {
 			return err
 		}
 	}
-	l.window.ack(l.ids, time.Now())
+	if l.window.ack(l.ids, time.Now()) > paceAbove {
+		l.pause()
+	}
 	return nil
+}
+
+// pause waits for paceTime, or until the connection is lost.
+func (l *link) pause() {
+	if l.tick == nil {
+		l.tick = time.NewTimer(paceTime)
+	} else {
+		l.tick.Reset(paceTime)
+	}
+	select {
+	case <-l.tick.C:
+	case <-l.lost:
+		l.tick.Stop()
+	}
 }

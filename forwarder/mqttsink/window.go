@@ -47,12 +47,13 @@ func (w *window) published(n int, now time.Time) {
 	w.next += uint64(n)
 }
 
-// ack takes the acknowledgements of ids in. One that nothing waits for is passed over.
-func (w *window) ack(ids []uint16, now time.Time) {
+// ack takes the acknowledgements of ids in, and returns how many publishes still wait. One that nothing waits for is
+// passed over.
+func (w *window) ack(ids []uint16, now time.Time) (waiting int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
-		return
+		return 0
 	}
 	for _, id := range ids {
 		ahead := (uint64(id) + idSpace - uint64(packetID(w.first))) % idSpace
@@ -73,6 +74,7 @@ func (w *window) ack(ids []uint16, now time.Time) {
 		default:
 		}
 	}
+	return w.waiting()
 }
 
 // reached says whether no more than target publishes wait. If more do, wake follows when that changes.

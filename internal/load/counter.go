@@ -51,10 +51,17 @@ func (c *Counter) subscribe(filter string, patience time.Duration) error {
 	return c.conn.SetDeadline(time.Time{})
 }
 
-// Run reads, counts and acknowledges until ctx ends, which is not an error, or the connection does.
+// gather is how long Run leaves arrivals to gather before it takes them: taken one by one they cost the broker and the
+// machine more than they cost whoever is measured.
+const gather = time.Millisecond
+
+// Run reads, counts and acknowledges until ctx ends, which is not an error, or the connection does. What it says of times is
+// late by a millisecond at most.
 func (c *Counter) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
+	tick := time.NewTicker(gather)
+	defer tick.Stop()
 	var out []byte
 	for {
 		first, body, err := c.reader.Next()
@@ -67,6 +74,10 @@ func (c *Counter) Run(ctx context.Context) error {
 		if err == nil && len(out) > 0 {
 			_, err = c.conn.Write(out)
 			out = out[:0]
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 		}
 		if ctx.Err() != nil {
 			return nil
