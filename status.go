@@ -28,7 +28,7 @@ type LogStatus struct {
 }
 
 // BrokerStatus is a snapshot of the MQTT broker. Counters rise from the start of the process, and
-// Received = Stored + Unlogged + Duplicates + Refused + Dropped + what waits for its commit.
+// Received = Stored + Unlogged + Duplicates + Refused + Dropped + Disconnected + what waits for its commit.
 type BrokerStatus struct {
 	Addresses   []string `json:"addresses"`
 	Clients     int64    `json:"clients"`

@@ -10,7 +10,7 @@ import (
 
 const (
 	// tailBytes and tailBlocks bound what the tail keeps in memory.
-	tailBytes  = 2 << 20
+	tailBytes  = 1 << 20
 	tailBlocks = 2048
 )
 

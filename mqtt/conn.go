@@ -83,7 +83,7 @@ var (
 func (b *Broker) newConn(ctx context.Context, raw net.Conn) *conn {
 	c := &conn{b: b, raw: raw, moved: make(chan struct{}, 1), log: b.log.With("remote", raw.RemoteAddr().String())}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
-	c.out = outbox{raw: raw, spare: &b.buffers, base: b.o.WriteBuffer, limit: b.o.WriteBuffer, fail: c.stop}
+	c.out = outbox{raw: raw, try: newDirectWriter(raw), spare: &b.buffers, base: b.o.WriteBuffer, limit: b.o.WriteBuffer, fail: c.stop}
 	return c
 }
 

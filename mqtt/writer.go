@@ -14,13 +14,15 @@ const (
 	keptBuffer = 64 << 10
 )
 
-// outbox is what waits to be written to a connection. Putting something in never blocks; a goroutine that writes
-// runs while there is something to write, and what gathers meanwhile goes out in one piece.
+// outbox is what waits to be written to a connection. Putting something in never blocks: what the socket takes at once
+// is written at once. For the rest a goroutine runs while there is something to write, and what gathers meanwhile goes
+// out in one piece.
 type outbox struct {
 	raw   net.Conn
-	spare *sync.Pool  // of *[]byte
-	base  int         // the limit in ordinary times
-	fail  func(error) // called when a write fails
+	try   *directWriter // nil where a write cannot be tried, as with TLS
+	spare *sync.Pool    // of *[]byte
+	base  int           // the limit in ordinary times
+	fail  func(error)   // called when a write fails
 
 	mu      sync.Mutex
 	waiting *[]byte       // nil or not empty; guarded by mu
@@ -46,6 +48,11 @@ func (o *outbox) putLocked(p []byte) bool {
 	}
 	if o.backlog()+len(p) > o.limit {
 		return false
+	}
+	if !o.running && o.try != nil {
+		if p = p[o.try.write(p):]; len(p) == 0 {
+			return true
+		}
 	}
 	if o.waiting == nil {
 		buf, ok := o.spare.Get().(*[]byte)

@@ -32,6 +32,7 @@ func (g *instance) serve(ctx context.Context, notify *notifier) error {
 	defer look.Stop()
 	defer report.Stop()
 	r := reporter{logger: g.logger}
+	var burst ebb
 	for {
 		select {
 		case <-ctx.Done():
@@ -45,6 +46,7 @@ func (g *instance) serve(ctx context.Context, notify *notifier) error {
 				return fmt.Errorf("the log has failed, nothing can be kept: %s", log.Failed)
 			}
 			notify.status(statusText(log, broker, forwarders))
+			burst.look(log.Appended)
 		case <-report.C:
 			r.report(g.status())
 		}
