@@ -101,8 +101,8 @@ func brokerKeys() []Key {
 			place: func(c *Config, _ int) any { return &c.MQTT.Capture.Include },
 		},
 		{
-			Path: "mqtt.capture.exclude", Kind: KindFilters, Example: `["homeassistant/#"]`, check: validFilter,
-			Help:  "Topics that do not, even where include has them.",
+			Path: "mqtt.capture.exclude", Kind: KindFilters, check: validFilter,
+			Help:  "Topics that do not, even where include has them, such as homeassistant/#. They are acknowledged at once and not stored.",
 			place: func(c *Config, _ int) any { return &c.MQTT.Capture.Exclude },
 		},
 		{

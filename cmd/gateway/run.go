@@ -53,9 +53,6 @@ func runGateway(std streams, o runOptions) error {
 		return err
 	}
 	logger := newLogger(std.err, cfg.Log)
-	if o.config == "" {
-		std.say("%s\n", welcome(cfg, p))
-	}
 	for _, w := range cfg.Warnings {
 		logger.Warn("configuration", "key", w.Path, "warning", w.Text, "file", w.File, "line", w.Line)
 	}
@@ -70,6 +67,9 @@ func runGateway(std streams, o runOptions) error {
 	g, err := p.start(logger)
 	if err != nil {
 		return err
+	}
+	if o.config == "" {
+		std.say("%s\n", welcome(cfg, p))
 	}
 	if err = g.ready(o); err == nil {
 		err = g.serve(ctx, notify)

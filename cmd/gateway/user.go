@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -80,6 +81,9 @@ func newUserAdd(std streams, o *usersOptions) *cobra.Command {
 				return &usageError{err: err}
 			}
 			_, missing := os.Stat(file)
+			if folder := filepath.Dir(file); !isFolder(folder) {
+				return &usageError{fmt.Errorf("the folder %s of the users file is not there", folder), "make it first: mkdir -p " + folder}
+			}
 			if err := users.Save(); err != nil {
 				return err
 			}
@@ -92,6 +96,11 @@ func newUserAdd(std streams, o *usersOptions) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from the first line of standard input")
 	return cmd
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // askPassword reads a password from standard input, or asks for it twice on the terminal, without an echo.
