@@ -120,6 +120,7 @@ type MQTTSink struct {
 	passwordFile string
 	TLS          ClientTLS
 	Window       int // publishes in flight
+	MaxPacket    int64
 	AckTimeout   time.Duration
 }
 
@@ -159,7 +160,7 @@ func defaultForwarder() Forwarder {
 		Match: []string{"#"},
 		Retry: Retry{Min: 100 * time.Millisecond, Max: 30 * time.Second},
 		Sink: Sink{
-			MQTT: MQTTSink{Topic: "{prefix}{topic}", Format: "cloudevents", Window: 1000, AckTimeout: 30 * time.Second},
+			MQTT: MQTTSink{Topic: "{prefix}{topic}", Format: "cloudevents", Window: 1000, MaxPacket: 268_435_455, AckTimeout: 30 * time.Second},
 			File: FileSink{MaxSize: 64 << 20, MaxFiles: 10},
 		},
 	}

@@ -88,6 +88,11 @@ func mqttSinkKeys() []Key {
 			place: func(c *Config, i int) any { return &c.Forwarders[i].Sink.MQTT.Window },
 		},
 		{
+			Path: "forwarders[].sink.max_packet", Kind: KindSize, least: 1 << 10, most: 268_435_455,
+			Help:  "The largest packet that the upstream takes. A larger event is set aside: many brokers close the connection over it, each time.",
+			place: func(c *Config, i int) any { return &c.Forwarders[i].Sink.MQTT.MaxPacket },
+		},
+		{
 			Path: "forwarders[].sink.ack_timeout", Kind: KindDuration, least: 100e6, most: 600e9,
 			Help:  "How long an acknowledgement may take before the connection is taken for dead.",
 			place: func(c *Config, i int) any { return &c.Forwarders[i].Sink.MQTT.AckTimeout },

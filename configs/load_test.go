@@ -78,14 +78,14 @@ forwarders:
 			Name: "one", Match: []string{"x/#"}, Retry: configs.Retry{Min: 100 * time.Millisecond, Max: 24 * time.Hour},
 			Sink: configs.Sink{Type: "mqtt", File: file, MQTT: configs.MQTTSink{
 				URL: "ssl://h", TopicPrefix: "p/", Topic: "{prefix}t", Format: "cloudevents", ClientID: "me", Username: "u",
-				Password: "s3cret", TLS: configs.ClientTLS{ServerName: "name"}, Window: 5, AckTimeout: 90 * time.Second,
+				Password: "s3cret", TLS: configs.ClientTLS{ServerName: "name"}, Window: 5, MaxPacket: 268_435_455, AckTimeout: 90 * time.Second,
 			}},
 		},
 		{
 			Name: "two", Match: []string{"#"}, Retry: configs.Retry{Min: 100 * time.Millisecond, Max: 30 * time.Second},
 			Sink: configs.Sink{
 				Type: "file", File: configs.FileSink{Path: "/tmp/x", MaxSize: 1 << 20, MaxFiles: 3},
-				MQTT: configs.MQTTSink{Topic: "{prefix}{topic}", Format: "cloudevents", Window: 1000, AckTimeout: 30 * time.Second},
+				MQTT: configs.MQTTSink{Topic: "{prefix}{topic}", Format: "cloudevents", Window: 1000, MaxPacket: 268_435_455, AckTimeout: 30 * time.Second},
 			},
 		},
 	}

@@ -128,8 +128,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	defer stop()
 	sending, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer giveUp(nil)
-	reader := f.o.Log.NewReader(f.saved.at)
-	ahead := newPrefetch(reader, f.o.BatchSize)
+	ahead := newPrefetch(f.o.Log.NewReader(f.saved.at), f.o.BatchSize)
 	f.started(ahead)
 
 	ended := make(chan struct{})
@@ -141,8 +140,9 @@ func (f *Forwarder) Run(ctx context.Context) error {
 			giveUp(broken)
 		}
 	})
-	helpers.Go(func() { ahead.run(ctx) })
-	err := f.forward(ctx, sending, ahead)
+	read := func() { helpers.Go(func() { ahead.run(ctx) }) }
+	read()
+	err := f.forward(ctx, sending, ahead, read)
 	stop()
 	close(ended)
 	helpers.Wait()
@@ -151,7 +151,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	if errors.Is(err, errStopping) {
 		err = nil
 	}
-	return errors.Join(err, broken, reader.Close())
+	return errors.Join(err, broken, ahead.reader.Close())
 }
 
 // errDrained ends a Send that took longer than DrainTimeout.
@@ -176,15 +176,27 @@ func (f *Forwarder) watch(ctx context.Context, giveUp context.CancelCauseFunc, e
 	return nil
 }
 
-// forward is the loop: next, send, settle.
-func (f *Forwarder) forward(ctx, sending context.Context, ahead *prefetch) error {
+// forward is the loop: next, send, settle. An error of the log's on reading, such as a damaged block, stops this forwarder
+// only for as long as it lasts: devices and other forwarders have nothing to do with it. read starts ahead's goroutine.
+func (f *Forwarder) forward(ctx, sending context.Context, ahead *prefetch, read func()) error {
 	for {
 		entries, err := ahead.take(ctx, f.waiting)
 		if ctx.Err() != nil {
 			return f.saveCursor(ctx)
 		}
-		if err != nil {
+		if errors.Is(err, gateway.ErrClosed) {
 			return fmt.Errorf("forwarder %q: read the log: %w", f.o.Name, err)
+		}
+		if err != nil {
+			f.unreadable(err)
+			if !pause(ctx, f.o.RetryMax) {
+				return f.saveCursor(ctx)
+			}
+			if err := ahead.again(f.o.Log.NewReader(max(f.saved.at, f.saved.skipped))); err != nil {
+				return fmt.Errorf("forwarder %q: close the reader: %w", f.o.Name, err)
+			}
+			read()
+			continue
 		}
 		f.took(entries[0].Received)
 		for len(entries) > 0 && ctx.Err() == nil {

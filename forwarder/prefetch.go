@@ -27,6 +27,15 @@ func newPrefetch(reader gateway.Reader, max int) *prefetch {
 	return &prefetch{reader: reader, max: max, filled: make(chan struct{}, 1), taken: make(chan struct{}, 1), average: 256}
 }
 
+// again begins anew with reader, after an error was taken. run has to be called again.
+func (p *prefetch) again(reader gateway.Reader) error {
+	err := p.reader.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reader, p.err = reader, nil
+	return err
+}
+
 // run reads until ctx ends or the reader fails.
 func (p *prefetch) run(ctx context.Context) {
 	for {

@@ -135,6 +135,29 @@ func (f *Forwarder) failed(state string, cause error) {
 	f.o.Logger.Log(context.Background(), level, message, "cause", cause, "failures", t.failures, "for", now.Sub(t.since).Round(time.Second))
 }
 
+// unreadable counts a failure to read the log and logs it like a failed attempt.
+func (f *Forwarder) unreadable(cause error) {
+	f.mu.Lock()
+	f.status.Failures++
+	f.status.LastError = cause.Error()
+	f.enter(gateway.StateBlocked)
+	f.mu.Unlock()
+	t, now := &f.trouble, time.Now()
+	if t.failures == 0 {
+		t.since = now
+	}
+	t.failures++
+	if t.state == unreadableState && now.Sub(t.logged) < repeatEvery {
+		return
+	}
+	t.state, t.logged = unreadableState, now
+	f.o.Logger.Error("the log cannot be read here: nothing is delivered until it can; events are still taken; copy the data directory and see to the disk",
+		"cause", cause, "settled", uint64(f.saved.at), "failures", t.failures)
+}
+
+// unreadableState is trouble.state while the log, not the endpoint, is to blame.
+const unreadableState = "unreadable"
+
 func (f *Forwarder) recovered() {
 	if f.trouble.failures == 0 {
 		return

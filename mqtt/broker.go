@@ -115,6 +115,7 @@ type Broker struct {
 	full      *throttle // the log is full
 	slowRoute *throttle // the routing queue is full
 	crowded   *throttle // more connections than allowed
+	hoard     *throttle // retained publishes beyond the bound
 	refused   *throttle // connections that got no session
 	faulty    *throttle // clients disconnected over what they sent
 	deaf      *throttle // clients disconnected because they do not read
@@ -122,6 +123,7 @@ type Broker struct {
 	workspaces, batches, buffers sync.Pool
 
 	open        atomic.Int64 // connections
+	maxOpen     int64        // bounds open
 	clients     atomic.Int64
 	subscribers atomic.Int64 // sessions that subscribed to something
 	running     atomic.Bool
@@ -151,9 +153,15 @@ func New(o Options, log Log) (*Broker, error) {
 	b.deaf = &throttle{log: b.log, message: "client disconnected: it does not read what is sent to it"}
 	b.full = &throttle{log: b.log, message: "log is full: publishes wait, QoS 0 is dropped", relief: "log has room again"}
 	b.slowRoute = &throttle{log: b.log, message: "routing queue is full: publishes are not routed to local subscribers"}
+	b.hoard = &throttle{log: b.log, message: "no room to retain: the publish was stored and routed, but later subscribers will not get it"}
 	b.crowded = &throttle{log: b.log, message: "too many connections: further ones are closed"}
 	if err := b.newServer(); err != nil {
 		return nil, err
+	}
+	b.maxOpen = openBound(o.MaxClients, fileLimit())
+	if b.maxOpen < int64(b.o.MaxClients) {
+		b.log.Warn("fewer clients than max_clients can connect: the system allows this process too few open files",
+			"connections", b.maxOpen, "max_clients", b.o.MaxClients, "hint", "raise LimitNOFILE in the unit, or ulimit -n")
 	}
 	b.router = newRouter(b, o.RouteQueue)
 	if err := b.listen(); err != nil {

@@ -6,6 +6,8 @@ import (
 	"errors"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"gateway"
 )
 
 // alone is the size, in bytes, of a PUBLISH that is a batch of its own, so that the log can refuse it alone.
@@ -125,13 +127,14 @@ func (c *conn) onPublish(f frame) error {
 		return err
 	}
 	if len(f.raw) <= alone {
-		c.add(&p, t.captured)
-		return nil
+		return c.add(&p, t.captured)
 	}
 	if err := c.submit(); err != nil {
 		return err
 	}
-	c.add(&p, t.captured)
+	if err := c.add(&p, t.captured); err != nil {
+		return err
+	}
 	return c.submit()
 }
 
@@ -175,8 +178,36 @@ func (c *conn) gather() *batch {
 	return c.batch
 }
 
-// add puts an accepted publish into the batch: the event, the acknowledgement, and what is routed.
-func (c *conn) add(p *publish, captured bool) {
+// A batch takes no more than this: about half of what the log takes at once, as an event is larger there than its
+// packet, by the strings of its source, type and topic.
+const (
+	batchSize   = 192 << 10
+	batchEvents = 2048
+)
+
+// logSize is what e takes in the log, at most.
+func logSize(e *gateway.Event) int {
+	n := 128 + len(e.ID) + len(e.Source) + len(e.Type) + len(e.Subject) + len(e.DataContentType) + len(e.DataSchema) + len(e.Data)
+	for name, value := range e.Extensions {
+		n += len(name) + len(value) + 8
+	}
+	return n
+}
+
+// add puts an accepted publish into the batch: the event, the acknowledgement, and what is routed. A batch that has
+// enough is submitted before that.
+func (c *conn) add(p *publish, captured bool) error {
+	var e gateway.Event
+	size := 0
+	if captured {
+		e = c.mapper.event(p)
+		size = logSize(&e)
+	}
+	if n := len(c.ws.events); n > 0 && (c.ws.size+size > batchSize || n == batchEvents) {
+		if err := c.submit(); err != nil {
+			return err
+		}
+	}
 	bt := c.gather()
 	event := -1
 	switch {
@@ -184,8 +215,9 @@ func (c *conn) add(p *publish, captured bool) {
 		bt.unlogged++
 	default:
 		event = len(c.ws.events)
-		c.ws.events = append(c.ws.events, c.mapper.event(p))
+		c.ws.events = append(c.ws.events, e)
 		c.ws.qos = append(c.ws.qos, p.qos)
+		c.ws.size += size
 		if p.qos == 0 {
 			bt.stored0++
 		} else {
@@ -207,6 +239,7 @@ func (c *conn) add(p *publish, captured bool) {
 		bt.addRoute(p, event)
 	}
 	c.published = true
+	return nil
 }
 
 // onPubrel ends a QoS 2 publish (MQTT 5.0 section 4.3.3). Its PUBCOMP stands behind all that came before it, so it

@@ -97,7 +97,7 @@ func (b *Broker) accept(ctx context.Context, l listener) {
 					_ = raw.Close() // the panic is what matters
 				}
 			}()
-			if n := b.open.Add(1); n <= int64(b.o.MaxClients)+spareConns {
+			if n := b.open.Add(1); n <= b.maxOpen {
 				b.serve(ctx, raw, l.tls)
 			} else {
 				b.crowded.report("")

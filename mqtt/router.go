@@ -23,6 +23,7 @@ type router struct {
 	hold   sync.Mutex
 	inline *mochi.Client    // bears the publisher's id, so that "no local" works; guarded by hold
 	expiry map[string]int64 // of retained publishes that expire, by topic; guarded by hold
+	kept   retained         // guarded by hold
 	dated  int64            // when the last thing that was routed with an expiry expires, 0 if there is none; guarded by hold
 
 	mu          sync.Mutex
@@ -34,7 +35,7 @@ type router struct {
 
 func newRouter(b *Broker, limit int) *router {
 	return &router{
-		b: b, limit: limit, wake: make(chan struct{}, 1), expiry: map[string]int64{},
+		b: b, limit: limit, wake: make(chan struct{}, 1), expiry: map[string]int64{}, kept: retained{sizes: map[string]int{}},
 		inline: b.server.NewClient(nil, mochi.LocalListener, mochi.InlineClientId, true),
 	}
 }
@@ -191,6 +192,11 @@ func (r *router) route(bt *batch, p *routed) {
 	}
 	if p.retain {
 		r.noteExpiry(p)
+		if !r.kept.take(p.topic, len(pk.Payload)) {
+			r.forgetRetained(p.topic)
+			pk.FixedHeader.Retain = false
+			r.b.hoard.report(p.topic)
+		}
 	}
 	if err := r.b.server.InjectPacket(r.inline, pk); err != nil {
 		r.b.stats.routeDropped.Add(1)
@@ -221,8 +227,8 @@ func (r *router) expire() bool {
 	now := r.b.seconds()
 	for topic, due := range r.expiry {
 		if due < now {
-			delete(r.expiry, topic)
-			r.b.server.Topics.RetainMessage(packets.Packet{TopicName: topic})
+			r.kept.drop(topic)
+			r.forgetRetained(topic)
 		}
 	}
 	for _, client := range r.b.server.Clients.GetAll() {
@@ -232,6 +238,12 @@ func (r *router) expire() bool {
 		r.dated = 0
 	}
 	return r.dated > 0
+}
+
+// forgetRetained takes a retained publish out of mochi's store. hold is held.
+func (r *router) forgetRetained(topic string) {
+	delete(r.expiry, topic)
+	r.b.server.Topics.RetainMessage(packets.Packet{TopicName: topic})
 }
 
 // noteDated tells the keeper that something expires. hold is held.

@@ -12,6 +12,7 @@ type workspace struct {
 	// events were gathered from the frames consumed so far and not yet submitted; qos is that of each.
 	events []gateway.Event
 	qos    []byte
+	size   int // what events take in the log, at most
 }
 
 func (b *Broker) takeWorkspace() *workspace {
@@ -54,5 +55,5 @@ func (ws *workspace) room(need int) {
 // clear forgets the gathered events, and what they point to.
 func (ws *workspace) clear() {
 	clear(ws.events)
-	ws.events, ws.qos = ws.events[:0], ws.qos[:0]
+	ws.events, ws.qos, ws.size = ws.events[:0], ws.qos[:0], 0
 }

@@ -160,6 +160,6 @@ func mqttOptions(id string, f *configs.Forwarder) (mqttsink.Options, error) {
 	o.ClientID = cmp.Or(s.ClientID, "gateway-"+id+"-"+f.Name)
 	o.Username, o.Password = s.Username, s.Password
 	o.Gateway, o.TopicPrefix, o.Topic, o.Format = id, s.TopicPrefix, s.Topic, s.Format
-	o.Window, o.AckTimeout = s.Window, s.AckTimeout
+	o.Window, o.AckTimeout, o.MaxPacket = s.Window, s.AckTimeout, int(s.MaxPacket)
 	return o, nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gateway"
 )
 
 const (
@@ -36,14 +38,15 @@ func (g *instance) serve(ctx context.Context, notify *notifier) error {
 	for {
 		select {
 		case <-ctx.Done():
-			r.report(g.status())
-			return nil
+			log, broker, forwarders := g.status()
+			r.report(log, broker, forwarders)
+			return failure(log)
 		case err := <-g.failed:
 			return err
 		case <-look.C:
 			log, broker, forwarders := g.status()
-			if log.Failed != "" {
-				return fmt.Errorf("the log has failed, nothing can be kept: %s", log.Failed)
+			if err := failure(log); err != nil {
+				return err
 			}
 			notify.status(statusText(log, broker, forwarders))
 			burst.look(log.Appended)
@@ -51,6 +54,13 @@ func (g *instance) serve(ctx context.Context, notify *notifier) error {
 			r.report(g.status())
 		}
 	}
+}
+
+func failure(log gateway.LogStatus) error {
+	if log.Failed == "" {
+		return nil
+	}
+	return fmt.Errorf("the log has failed, nothing can be kept: %s", log.Failed)
 }
 
 // writeReadyFile replaces the file as a whole, so that who waits for it never reads a part.

@@ -5,7 +5,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// echo is how soon after the first signal another one is the same wish: timeout and terminals send one to the process
+// and one to its group.
+const echo = 500 * time.Millisecond
 
 // stopSignals returns a context that ends with the first SIGINT or SIGTERM, and a channel that is closed at the second.
 func stopSignals() (ctx context.Context, second <-chan struct{}, end func()) {
@@ -14,11 +19,19 @@ func stopSignals() (ctx context.Context, second <-chan struct{}, end func()) {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	again, quit := make(chan struct{}), make(chan struct{})
 	go func() {
-		for _, then := range []func(){cancel, func() { close(again) }} {
+		var first time.Time
+		for {
 			select {
 			case <-signals:
-				then()
 			case <-quit:
+				return
+			}
+			switch {
+			case first.IsZero():
+				first = time.Now()
+				cancel()
+			case time.Since(first) >= echo:
+				close(again)
 				return
 			}
 		}

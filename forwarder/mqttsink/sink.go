@@ -78,7 +78,7 @@ func (s *Sink) ready(ctx context.Context) (*session, error) {
 		return n, nil
 	}
 	if n != nil {
-		s.o.Logger.Info("connection lost", "broker", s.endpoint.address, "cause", n.cause)
+		s.o.Logger.Debug("connection lost", "broker", s.endpoint.address, "cause", n.cause)
 		n.discard()
 		s.keep(nil)
 	}
@@ -90,7 +90,7 @@ func (s *Sink) ready(ctx context.Context) (*session, error) {
 		n.close()
 		return nil, fmt.Errorf("send to %s: %w", s.endpoint.address, gateway.ErrClosed)
 	}
-	s.o.Logger.Info("connected", "broker", s.endpoint.address)
+	s.o.Logger.Debug("connected", "broker", s.endpoint.address)
 	return n, nil
 }
 

@@ -94,5 +94,20 @@ func validPart(text string) error {
 	if text == "" {
 		return nil
 	}
-	return gateway.ValidTopic(text)
+	if err := gateway.ValidTopic(text); err != nil {
+		return err
+	}
+	return disallowed(text)
+}
+
+// disallowed names a character for which a broker may close the connection (MQTT 3.1.1 section 1.5.3), as Mosquitto
+// does: one event would hold up all others for ever.
+func disallowed(text string) error {
+	for _, r := range text {
+		control := r < 0x20 || r >= 0x7f && r < 0xa0
+		if nonCharacter := r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe; control || nonCharacter {
+			return fmt.Errorf("it has the character U+%04X, for which a broker may close the connection", r)
+		}
+	}
+	return nil
 }
