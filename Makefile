@@ -4,7 +4,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
-PEERS   := mosquitto mosquitto-clients qemu-user
+PEERS   := mosquitto mosquitto-clients qemu-user strace
 
 .DEFAULT_GOAL := help
 .PHONY: help build run check test peers fuzz cross cross-test bench torture clean
