@@ -18,8 +18,8 @@ const (
 	lockName   = "LOCK"
 	engineName = "badger"
 	// diskReserve is what the file system must have left: a full disk kills the process, because the engine
-	// writes through memory maps.
-	diskReserve = 32 << 20
+	// writes through memory maps, also while it merges tables to give space back.
+	diskReserve = 64 << 20
 	// openReserve is what an existing log must have left to be opened and emptied: a write-ahead log and a table.
 	openReserve = 8 << 20
 )
