@@ -19,6 +19,7 @@ type batch struct {
 	acks    []byte
 	routes  []routed
 	arena   []byte // payloads of routes
+	extra   int    // bytes of the routes' topics and properties
 	token   chan<- struct{}
 	taken   []uint16 // packet ids of its QoS 2 publishes
 	retains bool     // a route is for the retained store
@@ -70,6 +71,7 @@ func (b *Broker) recycle(bt *batch) {
 func (bt *batch) addRoute(p *publish, event int) {
 	start := len(bt.arena)
 	bt.arena = append(bt.arena, p.payload...)
+	bt.extra += len(p.topic) + propertiesSize(p.props)
 	bt.routes = append(bt.routes, routed{
 		topic: p.topic, payload: [2]int{start, len(bt.arena)}, props: p.props, event: event,
 		qos: p.qos, retain: p.retain, v5: p.v5, will: p.will,

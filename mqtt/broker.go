@@ -109,11 +109,15 @@ type Broker struct {
 	server    *mochi.Server
 	listeners []listener
 	router    *router
+	waiting   waiting
 	sessions  sessions
 	started   time.Time
 	stats     stats
 	full      *throttle // the log is full
+	unfit     *throttle // publishes that the log can never take
 	slowRoute *throttle // the routing queue is full
+	evicted   *throttle // sessions ended because there are too many
+	laggard   *throttle // deliveries that find no room to wait
 	crowded   *throttle // more connections than allowed
 	hoard     *throttle // retained publishes beyond the bound
 	refused   *throttle // connections that got no session
@@ -147,14 +151,8 @@ func New(o Options, log Log) (*Broker, error) {
 		o: o, log: o.Logger, sink: log, started: time.Now(),
 		keeperWake: make(chan struct{}, 1), conns: map[*conn]struct{}{},
 	}
-	b.sessions = sessions{b: b, m: map[string]*session{}}
-	b.refused = &throttle{log: b.log, message: "connection refused"}
-	b.faulty = &throttle{log: b.log, message: "client disconnected over what it sent"}
-	b.deaf = &throttle{log: b.log, message: "client disconnected: it does not read what is sent to it"}
-	b.full = &throttle{log: b.log, message: "log is full: publishes wait, QoS 0 is dropped", relief: "log has room again"}
-	b.slowRoute = &throttle{log: b.log, message: "routing queue is full: publishes are not routed to local subscribers"}
-	b.hoard = &throttle{log: b.log, message: "no room to retain: the publish was stored and routed, but later subscribers will not get it"}
-	b.crowded = &throttle{log: b.log, message: "too many connections: further ones are closed"}
+	b.sessions = newSessions(b)
+	b.makeThrottles()
 	if err := b.newServer(); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,8 @@ type fakeLog struct {
 	held      bool // batches wait for release
 	permits   int  // batches that may be committed although held
 	full      bool
+	most      int    // events of a batch, where it is not 0
+	unfit     string // payload of an event that it never takes, where it is not empty
 	failed    error
 	refusals  int // Submits that found it full
 	committed int // batches whose callback has returned
@@ -77,6 +79,8 @@ func (l *fakeLog) Submit(ctx context.Context, b gateway.Batch, done func(gateway
 		return gateway.ErrClosed
 	case l.failed != nil:
 		return l.failed
+	case l.most > 0 && len(events) > l.most, l.unfit != "" && slices.ContainsFunc(events, l.isUnfit):
+		return gateway.Permanent(errors.New("too large for the log"))
 	case l.full && len(events) > 0:
 		l.refusals++
 		return gateway.ErrFull
@@ -85,6 +89,8 @@ func (l *fakeLog) Submit(ctx context.Context, b gateway.Batch, done func(gateway
 	l.nudge()
 	return nil
 }
+
+func (l *fakeLog) isUnfit(e gateway.Event) bool { return string(e.Data) == l.unfit }
 
 // append is what a design without callbacks has: it returns when the events are durable.
 func (l *fakeLog) append(events ...gateway.Event) error {
@@ -182,4 +188,22 @@ func eventually(t testing.TB, within time.Duration, what string, cond func() boo
 			t.Fatalf("not within %s: %s", within, what)
 		}
 	}
+}
+
+// safeBuilder is a strings.Builder for more than one goroutine.
+type safeBuilder struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *safeBuilder) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *safeBuilder) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }

@@ -32,7 +32,8 @@ func (h *hooks) ID() string { return "gateway" }
 func (h *hooks) Provides(event byte) bool {
 	switch event {
 	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPacketRead, mochi.OnPacketEncode,
-		mochi.OnSubscribe, mochi.OnSubscribed, mochi.OnPublish, mochi.OnQosPublish, mochi.OnRetainPublished:
+		mochi.OnSubscribe, mochi.OnSubscribed, mochi.OnPublish, mochi.OnQosPublish, mochi.OnRetainPublished,
+		mochi.OnQosComplete, mochi.OnQosDropped, mochi.OnPublishDropped:
 		return true
 	}
 	return false
@@ -67,6 +68,11 @@ func (h *hooks) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
 	if !h.b.o.Policy.Allowed(c.user, c.id, topic, false) {
 		return false
 	}
+	if size := h.b.router.size; size > 0 && h.b.waiting.crowded(&c.s.unacked, size) {
+		h.b.stats.routeDropped.Add(1)
+		h.b.laggard.report(c.id)
+		return false
+	}
 	c.awaitDelivery()
 	return true
 }
@@ -92,9 +98,12 @@ func (c *conn) awaitDelivery() {
 	}
 }
 
-// OnPacketRead hides the packet id of a SUBSCRIBE or UNSUBSCRIBE from mochi, which would refuse one that a delivery
+// OnPacketRead takes note of a PUBREC, and hides the packet id of a SUBSCRIBE or UNSUBSCRIBE from mochi, which would refuse one that a delivery
 // to the same client has.
 func (h *hooks) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
+	if pk.FixedHeader.Type == packets.Pubrec { // mochi forgets the publish itself
+		h.deliveryOver(cl, pk.PacketID)
+	}
 	if t := pk.FixedHeader.Type; t != packets.Subscribe && t != packets.Unsubscribe || pk.PacketID == 0 {
 		return pk, nil
 	}
@@ -162,10 +171,13 @@ func (h *hooks) OnPublish(_ *mochi.Client, pk packets.Packet) (packets.Packet, e
 	return pk, nil
 }
 
-// OnQosPublish numbers what is in flight to a client, because mochi sends it again in the order of that field.
+// OnQosPublish accounts for what is in flight to a client, and numbers it, because mochi sends it again in the order of that field.
 func (h *hooks) OnQosPublish(cl *mochi.Client, pk packets.Packet, _ int64, _ int) {
 	c := connOf(cl)
 	if c == nil || pk.FixedHeader.Type != packets.Publish {
+		return
+	}
+	if !h.keepDelivery(cl, c, &pk) {
 		return
 	}
 	c.s.deliveries++

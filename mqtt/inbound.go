@@ -178,22 +178,6 @@ func (c *conn) gather() *batch {
 	return c.batch
 }
 
-// A batch takes no more than this: about half of what the log takes at once, as an event is larger there than its
-// packet, by the strings of its source, type and topic.
-const (
-	batchSize   = 192 << 10
-	batchEvents = 2048
-)
-
-// logSize is what e takes in the log, at most.
-func logSize(e *gateway.Event) int {
-	n := 128 + len(e.ID) + len(e.Source) + len(e.Type) + len(e.Subject) + len(e.DataContentType) + len(e.DataSchema) + len(e.Data)
-	for name, value := range e.Extensions {
-		n += len(name) + len(value) + 8
-	}
-	return n
-}
-
 // add puts an accepted publish into the batch: the event, the acknowledgement, and what is routed. A batch that has
 // enough is submitted before that.
 func (c *conn) add(p *publish, captured bool) error {
@@ -210,19 +194,18 @@ func (c *conn) add(p *publish, captured bool) error {
 	}
 	bt := c.gather()
 	event := -1
+	if captured {
+		event = len(c.ws.events)
+		c.ws.events = append(c.ws.events, e)
+		c.ws.size += size
+	}
 	switch {
 	case !captured:
 		bt.unlogged++
+	case p.qos == 0:
+		bt.stored0++
 	default:
-		event = len(c.ws.events)
-		c.ws.events = append(c.ws.events, e)
-		c.ws.qos = append(c.ws.qos, p.qos)
-		c.ws.size += size
-		if p.qos == 0 {
-			bt.stored0++
-		} else {
-			bt.stored++
-		}
+		bt.stored++
 	}
 	switch p.qos {
 	case 1:
@@ -233,6 +216,9 @@ func (c *conn) add(p *publish, captured bool) error {
 		bt.addAck(packets.Pubrec, p.packetID, 0)
 		bt.acked++
 		bt.taken = append(bt.taken, p.packetID)
+	}
+	if captured {
+		c.ws.marks = append(c.ws.marks, bt.mark(p.qos))
 	}
 	if p.retain || c.b.subscribers.Load() > 0 {
 		bt.retains = bt.retains || p.retain

@@ -62,7 +62,9 @@ func (s *session) keep(ctx context.Context, now time.Time) (due time.Time) {
 		s.will = nil
 		s.publishWill(ctx, w)
 	}
-	if s.expireAt.IsZero() || s.expireAt.After(now) {
+	if s.b.sessions.isEvicted(s) {
+		s.b.evicted.report(s.id)
+	} else if s.expireAt.IsZero() || s.expireAt.After(now) {
 		return
 	}
 	if w := s.will; w != nil { // it waits no longer than the session

@@ -1,9 +1,9 @@
 package mqtt
 
 const (
-	// retainedBytes bounds what is retained in memory: topics and payloads, and retainedEach for each of them.
+	// retainedBytes bounds what is retained in memory: topics, payloads and properties, and retainedEach for each of them.
 	retainedBytes = 8 << 20
-	retainedEach  = 256
+	retainedEach  = 1 << 10
 )
 
 // retained is the account of the retained publishes, which any client may add to. It belongs to the router.
@@ -12,11 +12,11 @@ type retained struct {
 	bytes int
 }
 
-// take says whether a publish with so many bytes may be retained on topic in place of what is there. Without any it only
-// makes room.
-func (r *retained) take(topic string, payload int) bool {
+// take says whether a publish with so many bytes of payload and properties may be retained on topic in place of what is
+// there. Without a payload it only makes room.
+func (r *retained) take(topic string, payload, props int) bool {
 	r.drop(topic)
-	size := len(topic) + payload + retainedEach
+	size := len(topic) + payload + props + retainedEach
 	if payload == 0 {
 		return true
 	}

@@ -10,12 +10,12 @@ func TestRetainedStoreIsBounded(t *testing.T) {
 	r := retained{sizes: map[string]int{}}
 	const size = 200 << 10
 	n := 0
-	for ; n < 1000 && r.take(fmt.Sprint("t/", n), size); n++ {
+	for ; n < 1000 && r.take(fmt.Sprint("t/", n), size, 0); n++ {
 	}
 	if n < 30 || n > 40 || r.bytes > retainedBytes {
 		t.Errorf("got %d publishes of 200 KiB, %d bytes, want about 40 and at most %d", n, r.bytes, retainedBytes)
 	}
-	if !r.take("t/0", 10) || !r.take("t/1", 0) || !r.take("new", size) {
+	if !r.take("t/0", 10, 0) || !r.take("t/1", 0, 0) || !r.take("new", size, 0) {
 		t.Error("a smaller one, a deletion, and one in the room that they made: not all were taken")
 	}
 	for topic := range r.sizes {

@@ -8,7 +8,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// routeBytes bounds the payloads that wait in the routing queue.
+// routeBytes bounds the payloads, topics and properties that wait in the routing queue.
 const routeBytes = 8 << 20
 
 // router hands publishes that are acknowledged to local subscribers and the retained store, one after the other, on
@@ -24,12 +24,13 @@ type router struct {
 	inline *mochi.Client    // bears the publisher's id, so that "no local" works; guarded by hold
 	expiry map[string]int64 // of retained publishes that expire, by topic; guarded by hold
 	kept   retained         // guarded by hold
+	size   int              // of a delivery of what is being routed, 0 while nothing is; guarded by hold
 	dated  int64            // when the last thing that was routed with an expiry expires, 0 if there is none; guarded by hold
 
 	mu          sync.Mutex
 	first, last *batch // guarded by mu
 	count       int    // publishes queued; guarded by mu
-	bytes       int    // of their payloads; guarded by mu
+	bytes       int    // of their payloads, topics and properties; guarded by mu
 	stopped     bool   // guarded by mu
 }
 
@@ -50,7 +51,7 @@ func (r *router) push(bt *batch) {
 		r.b.recycle(bt)
 		return
 	}
-	if r.full(len(bt.routes), len(bt.arena)) {
+	if r.full(len(bt.routes), len(bt.arena)+bt.extra) {
 		r.thin(bt)
 	}
 	if len(bt.routes) == 0 && bt.token == nil {
@@ -58,7 +59,7 @@ func (r *router) push(bt *batch) {
 		return
 	}
 	r.count += len(bt.routes)
-	r.bytes += len(bt.arena)
+	r.bytes += len(bt.arena) + bt.extra
 	if r.first == nil {
 		r.first = bt
 	} else {
@@ -151,7 +152,7 @@ func (r *router) stop() {
 func (r *router) routeBatch(bt *batch) {
 	r.mu.Lock()
 	r.count -= len(bt.routes)
-	r.bytes -= len(bt.arena)
+	r.bytes -= len(bt.arena) + bt.extra
 	r.mu.Unlock()
 	for i := range bt.routes {
 		r.route(bt, &bt.routes[i])
@@ -192,12 +193,14 @@ func (r *router) route(bt *batch, p *routed) {
 	}
 	if p.retain {
 		r.noteExpiry(p)
-		if !r.kept.take(p.topic, len(pk.Payload)) {
+		if !r.kept.take(p.topic, len(pk.Payload), propertiesSize(p.props)) {
 			r.forgetRetained(p.topic)
 			pk.FixedHeader.Retain = false
 			r.b.hoard.report(p.topic)
 		}
 	}
+	r.size = deliverySize(p.topic, len(pk.Payload), p.props)
+	defer func() { r.size = 0 }()
 	if err := r.b.server.InjectPacket(r.inline, pk); err != nil {
 		r.b.stats.routeDropped.Add(1)
 		r.b.log.Debug("publish not routed", "client", bt.s.id, "error", err)

@@ -145,7 +145,8 @@ func (c *conn) leave(ctx context.Context) {
 		s.end()
 	}
 	s.detach()
-	if due := s.giveTurn(); !due.IsZero() {
+	evicts := c.lasting && s.b.sessions.leaveAlone(s)
+	if due := s.giveTurn(); evicts || !due.IsZero() {
 		s.b.wakeKeeper()
 	}
 	s.b.sessions.release(s)

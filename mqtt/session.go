@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"sync"
@@ -24,7 +25,8 @@ type session struct {
 	willAt     time.Time
 	expireAt   time.Time // zero: never
 	offline    bool      // no connection, but the session lasts
-	deliveries uint32    // numbers what is sent to the client, so that it is sent again in that order
+	unacked    unacked
+	deliveries uint32 // numbers what is sent to the client, so that it is sent again in that order
 
 	mu          sync.Mutex
 	first, last *batch // queued and not yet finished, in order; last means nothing while first is nil; guarded by mu
@@ -33,8 +35,10 @@ type session struct {
 	// Guarded by sessions.mu.
 	refs    int
 	current *conn
-	waiting int       // connections that want the turn
-	due     time.Time // when the keeper has to look at it; zero: never
+	waiting int           // connections that want the turn
+	due     time.Time     // when the keeper has to look at it; zero: never
+	away    *list.Element // in sessions.away; nil if it has a connection, does not last, or is evicted
+	evicted bool          // the keeper shall end it
 }
 
 // sessions are all sessions, by client id.
@@ -42,6 +46,10 @@ type sessions struct {
 	b  *Broker
 	mu sync.Mutex
 	m  map[string]*session // guarded by mu
+	// away are the sessions that last without a connection, those that have been away longest first; guarded by mu. There
+	// are never more than most: as many as may be connected, so that all may come back after an outage of the network.
+	away *list.List
+	most int
 }
 
 // get returns the session of id, which the caller has to release.
@@ -128,6 +136,7 @@ func (s *session) takeTurn(ctx context.Context, c *conn, patience time.Duration)
 	if err != nil {
 		return err
 	}
+	r.isBack(s)
 	s.current, s.due = c, time.Time{}
 	if s.waiting > 0 { // those who wait came later than c
 		c.shut(packets.ErrSessionTakenOver)
@@ -144,6 +153,12 @@ func (s *session) giveTurn() (due time.Time) {
 		due = s.expireAt
 	}
 	s.b.sessions.mu.Lock()
+	switch {
+	case !s.offline:
+		s.b.sessions.isBack(s)
+	case s.evicted: // just now
+		due = time.Now()
+	}
 	s.current, s.due = nil, due
 	s.b.sessions.mu.Unlock()
 	<-s.turn
@@ -163,6 +178,7 @@ func (s *session) detach() {
 // end forgets what the session was: it is over. The caller has the turn.
 func (s *session) end() {
 	s.qos2 = nil
+	s.b.waiting.forget(&s.unacked)
 	if s.subscribed {
 		s.subscribed = false
 		s.b.subscribers.Add(-1)

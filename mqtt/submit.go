@@ -1,9 +1,7 @@
 package mqtt
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"time"
 
@@ -75,7 +73,7 @@ func (b *Broker) submit(ctx context.Context, bt *batch, ws *workspace) error {
 		return nil
 	}
 	if errors.Is(err, gateway.ErrPermanent) {
-		return b.refuseBatch(bt, ws, err)
+		return b.refuseBatch(ctx, bt, ws, err)
 	}
 	if !errors.Is(err, gateway.ErrFull) && ctx.Err() == nil {
 		b.logFailed(err)
@@ -138,13 +136,13 @@ func (b *Broker) dropQoS0(bt *batch, ws *workspace) {
 	n := 0
 	for i := range ws.events {
 		kept[i] = -1
-		if ws.qos[i] > 0 {
-			ws.events[n], ws.qos[n], kept[i] = ws.events[i], ws.qos[i], n
+		if ws.marks[i].qos > 0 {
+			ws.events[n], ws.marks[n], kept[i] = ws.events[i], ws.marks[i], n
 			n++
 		}
 	}
 	clear(ws.events[n:])
-	ws.events, ws.qos = ws.events[:n], ws.qos[:n]
+	ws.events, ws.marks = ws.events[:n], ws.marks[:n]
 	routes := bt.routes[:0]
 	for _, r := range bt.routes {
 		if r.event >= 0 {
@@ -156,32 +154,6 @@ func (b *Broker) dropQoS0(bt *batch, ws *workspace) {
 	}
 	clear(bt.routes[len(routes):])
 	bt.routes = routes
-}
-
-// refuseBatch answers for a batch that the log can never take, because it is too large for it: see alone. Before MQTT 5
-// there is no answer to QoS 1 and 2 but the end of the connection.
-func (b *Broker) refuseBatch(bt *batch, ws *workspace, cause error) error {
-	s, c, single := bt.s, bt.c, len(ws.events) == 1
-	b.log.Warn("publish refused by the log", "client", s.id, "events", len(ws.events), "error", cause)
-	b.stats.refused.Add(bt.stored0 + bt.stored)
-	qos0 := bt.stored == 0
-	acks := bytes.Clone(bt.acks)
-	bt.stored0, bt.stored = 0, 0
-	b.giveUp(bt, ws)
-	switch {
-	case c == nil:
-		return cause
-	case single && qos0:
-		return nil
-	case !single || !c.v5 || len(acks) != 4:
-		return packets.ErrImplementationSpecificError
-	}
-	answer := b.newBatch(s, c)
-	answer.addAck(acks[0]>>4, binary.BigEndian.Uint16(acks[2:]), packets.ErrImplementationSpecificError.Code)
-	answer.window = 1
-	s.queue(answer)
-	s.settle(answer, nil)
-	return nil
 }
 
 // giveUp forgets a batch that the log did not take: its senders are not acknowledged, and what they send again is new.

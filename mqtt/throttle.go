@@ -24,6 +24,19 @@ type throttle struct {
 	count int       // since last; guarded by mu
 }
 
+func (b *Broker) makeThrottles() {
+	b.refused = &throttle{log: b.log, message: "connection refused"}
+	b.faulty = &throttle{log: b.log, message: "client disconnected over what it sent"}
+	b.deaf = &throttle{log: b.log, message: "client disconnected: it does not read what is sent to it"}
+	b.unfit = &throttle{log: b.log, message: "publish refused by the log: it can never take it"}
+	b.full = &throttle{log: b.log, message: "log is full: publishes wait, QoS 0 is dropped", relief: "log has room again"}
+	b.slowRoute = &throttle{log: b.log, message: "routing queue is full: publishes are not routed to local subscribers"}
+	b.evicted = &throttle{log: b.log, message: "too many sessions without a connection: the one that was away longest is ended"}
+	b.laggard = &throttle{log: b.log, message: "too much waits for subscribers that are away or slow: further deliveries to them are dropped"}
+	b.hoard = &throttle{log: b.log, message: "no room to retain: the publish was stored and routed, but later subscribers will not get it"}
+	b.crowded = &throttle{log: b.log, message: "too many connections: further ones are closed"}
+}
+
 // report logs, or counts. what is about the newest case, "" for nothing.
 func (t *throttle) report(what string) {
 	t.mu.Lock()

@@ -62,7 +62,7 @@ func (bt *batch) fillWill(w *will, ws *workspace) {
 	if w.captured {
 		event = 0
 		ws.events = append(ws.events, w.mapper.event(&w.p))
-		ws.qos = append(ws.qos, w.p.qos)
+		ws.marks = append(ws.marks, mark{qos: w.p.qos})
 	}
 	bt.retains = w.p.retain
 	bt.addRoute(&w.p, event)

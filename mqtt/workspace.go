@@ -9,10 +9,16 @@ const readSize = 16 << 10
 type workspace struct {
 	buf  []byte
 	r, w int // buf[r:w] was read and not consumed
-	// events were gathered from the frames consumed so far and not yet submitted; qos is that of each.
+	// events were gathered from the frames consumed so far and not yet submitted; marks has one for each.
 	events []gateway.Event
-	qos    []byte
+	marks  []mark
 	size   int // what events take in the log, at most
+}
+
+// mark is an event's QoS and how far its batch was when the event was in it, so that a batch can be split.
+type mark struct {
+	qos                                  byte
+	acks, taken, unlogged, acked, window uint32
 }
 
 func (b *Broker) takeWorkspace() *workspace {
@@ -55,5 +61,5 @@ func (ws *workspace) room(need int) {
 // clear forgets the gathered events, and what they point to.
 func (ws *workspace) clear() {
 	clear(ws.events)
-	ws.events, ws.qos, ws.size = ws.events[:0], ws.qos[:0], 0
+	ws.events, ws.marks, ws.size = ws.events[:0], ws.marks[:0], 0
 }

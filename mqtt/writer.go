@@ -49,6 +49,9 @@ func (o *outbox) putLocked(p []byte) bool {
 	if o.backlog()+len(p) > o.limit {
 		return false
 	}
+	// Here alone something is written under the lock. It may be: the write does not wait, whatever the client does, so mu,
+	// and s.mu of those who send acknowledgements, are held for one system call. Only under mu is it known that no
+	// goroutine writes and nothing waits, which this must not overtake. A socket that takes nothing gets a goroutine.
 	if !o.running && o.try != nil {
 		if p = p[o.try.write(p):]; len(p) == 0 {
 			return true
