@@ -28,7 +28,7 @@ var layers = map[string][]string{
 	"internal/*":        {"internal"},
 	"internal/load/cmd": {"internal"},
 	"test":              {"internal"},
-	"test/*":            {"internal", "test"},
+	"test/*":            {"internal", "test", "buffer"},
 }
 
 // owners says which packages may import a library, by the prefix of its import path. What is not listed is free to all.

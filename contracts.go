@@ -18,6 +18,9 @@ type Source interface {
 type Batch struct {
 	// Events are appended in this order, at consecutive offsets.
 	Events []Event
+	// Marks are nil, or a number for each event, which the log keeps beside it: not a part of the event, and never sent
+	// anywhere. 0 is none. The source that gave them reads them back after a restart, of the newest events.
+	Marks []uint32
 	// Cursors are moved. A batch of nothing but cursors waits for the next commit of something else, one second at
 	// most: it does not cost a sync of its own.
 	Cursors []CursorMove
@@ -41,7 +44,7 @@ type KeyValue struct {
 type Reader interface {
 	// Next returns up to max entries from the reader's position and moves it behind them. It waits until there is
 	// at least one, and returns ctx's error if ctx ends first. The entries are the caller's to keep. Events that
-	// were trimmed are passed over.
+	// were trimmed behind all cursors are passed over; where events were lost, an entry of type TypeGap stands for them.
 	Next(ctx context.Context, max int) ([]Entry, error)
 	// Close releases the reader. Calling it twice is fine.
 	Close() error

@@ -43,7 +43,8 @@ type Offset uint64
 type Entry struct {
 	// Offset is the event's place.
 	Offset Offset
-	// Received is the wall clock of the gateway when it appended the event, to the microsecond. Order is by Offset, never by this.
+	// Received is the wall clock of the gateway when it appended the event, to the microsecond. Order is by Offset, never by
+	// this. Where that clock was not synchronised and became so later in the same boot, it is corrected (see ExtClock).
 	Received time.Time
 	// Event has ID and Time filled in.
 	Event Event

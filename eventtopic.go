@@ -12,6 +12,15 @@ const (
 	ExtRetain = "mqttretain"
 )
 
+// ExtClock is the extension of an event whose gateway did not know the time when it came: ClockUnsynced if its Time is
+// that of a clock that had not been set since boot, ClockCorrected if it has been put right since. Without it the clock was
+// synchronised, or the time is the device's own.
+const (
+	ExtClock       = "gatewayclock"
+	ClockUnsynced  = "unsynchronized"
+	ClockCorrected = "corrected"
+)
+
 // Topic is what topic filters match, and what the event is published to again: the MQTT topic that it came on or,
 // for an event that is not from MQTT, its Subject.
 func (e *Event) Topic() string {

@@ -18,13 +18,52 @@ type LogStatus struct {
 	Commits      uint64 `json:"commits"`
 	PayloadBytes uint64 `json:"payload_bytes"`
 	BlockBytes   uint64 `json:"block_bytes"`
-	// Trimmed counts events that were deleted behind all cursors, Dropped those that a policy dropped before delivery.
-	Trimmed uint64 `json:"trimmed"`
-	Dropped uint64 `json:"dropped"`
-	// Full says that appends are refused; Failed is the error that stopped the log for good, "" while it works.
-	Full    bool              `json:"full"`
-	Failed  string            `json:"failed,omitempty"`
-	Cursors map[string]Offset `json:"cursors"`
+	// Trimmed counts events that were deleted when nobody was owed them any more, Lost those that a consumer was owed, by
+	// reason (see Gap): each has a gap and a log line.
+	Trimmed uint64            `json:"trimmed"`
+	Lost    map[string]uint64 `json:"lost"`
+	// Full says that appends are refused, and FullReason why: FullSize, FullDisk. Failed is the error that stopped the log
+	// for good, "" while it works.
+	Full       bool              `json:"full"`
+	FullReason string            `json:"full_reason,omitempty"`
+	Failed     string            `json:"failed,omitempty"`
+	Cursors    map[string]Offset `json:"cursors"`
+	// Gaps are the holes that a cursor has not passed yet, in order.
+	Gaps []Gap `json:"gaps,omitempty"`
+	// Clock is what is known of the wall clock.
+	Clock ClockStatus `json:"clock"`
+	// Wear is what the log does to the card.
+	Wear WearStatus `json:"wear"`
+}
+
+// Why a log is full.
+const (
+	FullSize = "max_size" // it has reached its bound, and the policy is to refuse
+	FullDisk = "disk"     // the file system has less than the reserve left
+)
+
+// ClockStatus says how far the wall clock can be believed.
+type ClockStatus struct {
+	// Synced says that the kernel's clock follows a time source now, or has done so since boot.
+	Synced bool `json:"synced"`
+	// Now is the time that the log gives to events now: never behind the newest event of the log.
+	Now time.Time `json:"now"`
+	// Ahead is by how much Now is ahead of the kernel's clock, because that runs behind the log; 0 as a rule.
+	Ahead time.Duration `json:"ahead_ns,omitempty"`
+}
+
+// WearStatus is what the process has written to the block device, and what that means for a card.
+type WearStatus struct {
+	// Written is bytes since the start, by the kernel's count for this process; PerEvent and PerPayloadByte are what that is
+	// for each event and each byte of their data. 0 while nothing is known.
+	Written        uint64  `json:"written"`
+	PerEvent       float64 `json:"per_event"`
+	PerPayloadByte float64 `json:"per_payload_byte"`
+	// PerDay is the rate of the last day, or since the start if that is less, in bytes a day; Endurance what the card can
+	// take, in bytes, as configured; Years how long it lasts at that rate. 0 while nothing is known.
+	PerDay    float64 `json:"per_day"`
+	Endurance int64   `json:"endurance"`
+	Years     float64 `json:"years"`
 }
 
 // BrokerStatus is a snapshot of the MQTT broker. Counters rise from the start of the process, and

@@ -19,6 +19,7 @@ const (
 	codecZstd = 1
 
 	flagClockSynced = 1 << 0
+	flagMarks       = 1 << 1 // the body has a section of marks
 
 	// maxRawBody and maxBlockEvents bound what a reader allocates for one block, whatever the block says.
 	maxRawBody     = 4 << 20

@@ -49,7 +49,7 @@ func blockOf(t testing.TB, events []gateway.Event) []byte {
 		if i == 5 {
 			received -= 3_600_000_000 // the clock was set back
 		}
-		b.add(&events[i], received)
+		b.add(&events[i], received, 0)
 	}
 	return s.seal(b, header{first: 41, epoch: 2, monotonic: 987654321, cumulative: 1000, flags: flagClockSynced, bootID: [16]byte{1, 2, 3}})
 }

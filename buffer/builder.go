@@ -18,7 +18,9 @@ const recordBound = 80
 type builder struct {
 	profiles profileTable
 	records  []byte
+	marks    []byte
 	data     []byte
+	marked   bool // a mark is not 0
 	count    int
 	payload  int   // bytes of data in events, for statistics
 	wall     int64 // microseconds; the first event's
@@ -33,13 +35,13 @@ func newBuilder() *builder {
 
 func (b *builder) reset() {
 	b.profiles.reset()
-	b.records, b.data = b.records[:0], b.data[:0]
+	b.records, b.marks, b.data, b.marked = b.records[:0], b.marks[:0], b.data[:0], false
 	b.count, b.payload, b.wall, b.received = 0, 0, 0, 0
 }
 
 // size is the length of the body so far, uncompressed.
 func (b *builder) size() int {
-	return len(b.profiles.strings.buf) + len(b.profiles.buf) + len(b.records) + len(b.data)
+	return len(b.profiles.strings.buf) + len(b.profiles.buf) + len(b.records) + len(b.marks) + len(b.data)
 }
 
 // eventBound is the most that e adds to the body.
@@ -58,8 +60,8 @@ const (
 	recordShift   = 2
 )
 
-// add encodes e, received at the given microsecond.
-func (b *builder) add(e *gateway.Event, received int64) {
+// add encodes e, received at the given microsecond, with its mark.
+func (b *builder) add(e *gateway.Event, received int64, mark uint32) {
 	if b.count == 0 {
 		b.wall, b.received = received, received
 	}
@@ -82,6 +84,8 @@ func (b *builder) add(e *gateway.Event, received int64) {
 		r = binary.AppendUvarint(r, uint64(e.Time.Nanosecond()))
 	}
 	b.records = r
+	b.marks = binary.AppendUvarint(b.marks, uint64(mark))
+	b.marked = b.marked || mark != 0
 	b.data = append(b.data, e.Data...)
 	b.received = received
 	b.count++
@@ -117,9 +121,16 @@ func (s *sealer) seal(b *builder, h header) []byte {
 	for _, n := range [...]int{len(t.strings.refs), len(t.strings.buf), len(t.profiles), len(t.buf), len(b.records)} {
 		raw = binary.AppendUvarint(raw, uint64(n))
 	}
+	if b.marked {
+		h.flags |= flagMarks
+		raw = binary.AppendUvarint(raw, uint64(len(b.marks)))
+	}
 	raw = append(raw, t.strings.buf...)
 	raw = append(raw, t.buf...)
 	raw = append(raw, b.records...)
+	if b.marked {
+		raw = append(raw, b.marks...)
+	}
 	raw = append(raw, b.data...)
 	s.raw = raw
 

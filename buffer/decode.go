@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -118,16 +119,19 @@ func (c *input) done() error {
 
 // sections of a body.
 type sections struct {
-	strings, profiles, records, data []byte
-	stringCount, profileCount        int
+	strings, profiles, records, marks, data []byte
+	stringCount, profileCount               int
 }
 
-func cutSections(raw []byte) (s sections, err error) {
+func cutSections(h *header, raw []byte) (s sections, err error) {
 	c := input{b: raw}
 	strings, stringBytes := c.uvarint(), c.uvarint()
 	profiles, profileBytes := c.uvarint(), c.uvarint()
-	recordBytes := c.uvarint()
-	s.strings, s.profiles, s.records = c.take(stringBytes), c.take(profileBytes), c.take(recordBytes)
+	recordBytes, markBytes := c.uvarint(), uint64(0)
+	if h.flags&flagMarks != 0 {
+		markBytes = c.uvarint()
+	}
+	s.strings, s.profiles, s.records, s.marks = c.take(stringBytes), c.take(profileBytes), c.take(recordBytes), c.take(markBytes)
 	s.data = c.b
 	switch {
 	case c.err != nil:
@@ -143,7 +147,7 @@ func cutSections(raw []byte) (s sections, err error) {
 
 // entries decodes an uncompressed body, whose memory the entries keep.
 func (d *decoder) entries(h *header, raw []byte) ([]gateway.Entry, error) {
-	s, err := cutSections(raw)
+	s, err := cutSections(h, raw)
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +168,42 @@ func (d *decoder) entries(h *header, raw []byte) ([]gateway.Entry, error) {
 	}
 	d.fillIDs(entries, h.epoch)
 	return entries, nil
+}
+
+// marks returns what was kept beside the events of block, one number each; nil if that is nothing.
+func (d *decoder) marks(block []byte) ([]uint32, error) {
+	h, err := parseHeader(block)
+	if err != nil || h.flags&flagMarks == 0 {
+		return nil, err
+	}
+	raw, err := d.body(&h, block[headerSize:])
+	if err != nil {
+		return nil, err
+	}
+	s, err := cutSections(&h, raw)
+	if err != nil {
+		return nil, err
+	}
+	return cutMarks(&h, s.marks)
+}
+
+func cutMarks(h *header, section []byte) ([]uint32, error) {
+	if h.flags&flagMarks == 0 {
+		return nil, nil
+	}
+	if uint64(h.count) > uint64(len(section)) {
+		return nil, fmt.Errorf("it says it has %d marks in %d bytes", h.count, len(section))
+	}
+	c := input{b: section}
+	marks := make([]uint32, h.count)
+	for i := range marks {
+		m := c.uvarint()
+		if m > math.MaxUint32 {
+			return nil, fmt.Errorf("mark %d is %d", i, m)
+		}
+		marks[i] = uint32(m)
+	}
+	return marks, c.done()
 }
 
 // cutStrings returns the strings by reference, as parts of one copy.

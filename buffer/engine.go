@@ -28,6 +28,8 @@ func blockKey(first gateway.Offset) []byte {
 	return binary.BigEndian.AppendUint64([]byte(prefixBlock), uint64(first))
 }
 
+func isBlockKey(key []byte) bool { return len(key) > 0 && key[0] == prefixBlock[0] }
+
 func blockOffset(key []byte) gateway.Offset {
 	return gateway.Offset(binary.BigEndian.Uint64(key[len(prefixBlock):]))
 }
@@ -124,12 +126,12 @@ func (e *engine) commit(writes []write) error {
 	}
 	txn := e.db.NewTransactionAt(math.MaxUint64, true)
 	defer txn.Discard()
+	stamp := e.stamp.Load() + 1
 	for _, w := range writes {
-		if err := e.set(txn, w); err != nil {
+		if err := e.set(txn, stamp, w); err != nil {
 			return err
 		}
 	}
-	stamp := e.stamp.Load() + 1
 	if err := txn.CommitAt(stamp, nil); err != nil { // syncs: SyncWrites
 		return err
 	}
@@ -138,14 +140,19 @@ func (e *engine) commit(writes []write) error {
 	return nil
 }
 
-func (e *engine) set(txn *badger.Txn, w write) error {
-	switch {
-	case w.value == nil:
+func (e *engine) set(txn *badger.Txn, stamp uint64, w write) error {
+	if w.value == nil {
 		return txn.Delete(w.key)
-	case len(w.value) > e.maxValue:
-		return fmt.Errorf("engine: a value of %d bytes, the most is %d", len(w.value), e.maxValue)
 	}
-	return txn.Set(w.key, w.value)
+	value := w.value
+	if !isBlockKey(w.key) {
+		size := recordOverhead + len(w.key) + len(value)
+		value = appendRecord(make([]byte, 0, size), stamp, w.key, value)
+	}
+	if len(value) > e.maxValue {
+		return fmt.Errorf("engine: a value of %d bytes, the most is %d", len(value), e.maxValue)
+	}
+	return txn.Set(w.key, value)
 }
 
 // view runs fn in a transaction that sees what is durable.
@@ -170,7 +177,16 @@ func (e *engine) get(key []byte, fn func(value []byte) error) error {
 		if err != nil {
 			return err
 		}
-		return item.Value(fn)
+		return item.Value(func(v []byte) error {
+			if isBlockKey(key) {
+				return fn(v)
+			}
+			v, err := recordValue(key, v)
+			if err != nil {
+				return err
+			}
+			return fn(v)
+		})
 	})
 }
 
@@ -215,7 +231,7 @@ type pair struct {
 	value []byte
 }
 
-// page returns up to max pairs whose keys begin with prefix and come after prefix+after, in order.
+// page returns up to max pairs whose keys begin with prefix and come after prefix+after, in order. Not for blocks.
 func (e *engine) page(prefix, after string, max int) ([]pair, error) {
 	var pairs []pair
 	err := e.view(func(txn *badger.Txn) error {
@@ -227,7 +243,11 @@ func (e *engine) page(prefix, after string, max int) ([]pair, error) {
 			if after != "" && key == after {
 				continue
 			}
-			value, err := it.Item().ValueCopy(nil)
+			stored, err := it.Item().ValueCopy(nil)
+			if err != nil {
+				return err
+			}
+			value, err := recordValue(it.Item().Key(), stored)
 			if err != nil {
 				return err
 			}
@@ -236,6 +256,26 @@ func (e *engine) page(prefix, after string, max int) ([]pair, error) {
 		return nil
 	})
 	return pairs, err
+}
+
+// each calls fn with every key that begins with prefix, without it, and its value, in order. fn may use the engine.
+func (e *engine) each(prefix string, fn func(key string, value []byte) error) error {
+	const page = 64
+	for after := ""; ; {
+		pairs, err := e.page(prefix, after, page)
+		if err != nil {
+			return err
+		}
+		for _, p := range pairs {
+			if err := fn(p.key, p.value); err != nil {
+				return err
+			}
+			after = p.key
+		}
+		if len(pairs) < page {
+			return nil
+		}
+	}
 }
 
 // reclaim has the deletes that are still in memory written to tables, and merges tables until the blocks that were

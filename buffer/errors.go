@@ -35,3 +35,18 @@ func (c *CorruptError) Error() string {
 
 // Unwrap returns the cause and ErrCorrupt.
 func (c *CorruptError) Unwrap() []error { return []error{c.Err, ErrCorrupt} }
+
+// RecordError says that the value of a key cannot be trusted. It wraps ErrCorrupt.
+type RecordError struct {
+	// Key is the key in the store.
+	Key string
+	// Err says what is wrong with the value.
+	Err error
+}
+
+func (r *RecordError) Error() string {
+	return fmt.Sprintf("the value of %q is damaged: %v: stop the gateway and run: gateway log repair", r.Key, r.Err)
+}
+
+// Unwrap returns the cause and ErrCorrupt.
+func (r *RecordError) Unwrap() []error { return []error{r.Err, ErrCorrupt} }

@@ -64,10 +64,10 @@ func demandOf(b *gateway.Batch, forget []string, maxEvent int) (demand, error) {
 		d.bytes += n
 	}
 	for i := range b.KV {
-		d.bytes += len(b.KV[i].Key) + len(b.KV[i].Value) + keyOverhead
+		d.bytes += 2*len(b.KV[i].Key) + len(b.KV[i].Value) + keyOverhead
 	}
 	for i := range b.Cursors {
-		d.bytes += len(b.Cursors[i].Name) + keyOverhead
+		d.bytes += 2*len(b.Cursors[i].Name) + keyOverhead
 	}
 	if d.bytes > groupBound || d.events > maxBlockEvents || d.keys > maxKeys {
 		return d, fmt.Errorf("the batch has %d bytes, %d events and %d keys and cursors, the log takes %d, %d and %d at once: %w",
@@ -78,8 +78,8 @@ func demandOf(b *gateway.Batch, forget []string, maxEvent int) (demand, error) {
 
 const (
 	eventOverhead = recordBound + profileRefs*5
-	// keyOverhead is what a key takes in a transaction beside itself and its value.
-	keyOverhead = 32
+	// keyOverhead is what a key takes in a transaction beside itself, twice, and its value.
+	keyOverhead = 32 + recordOverhead
 )
 
 // fits says whether d fits into what is left.
@@ -101,7 +101,7 @@ func (g *group) moveCursor(c cursorChange) {
 		}
 	}
 	g.cursors = append(g.cursors, c)
-	g.extra += len(c.name) + keyOverhead
+	g.extra += 2*len(c.name) + keyOverhead
 }
 
 // setKey copies kv.
@@ -111,7 +111,7 @@ func (g *group) setKey(kv *gateway.KeyValue) {
 		w.value = append(make([]byte, 0, len(kv.Value)), kv.Value...)
 	}
 	g.keys = append(g.keys, w)
-	g.extra += len(w.key) + len(w.value) + keyOverhead
+	g.extra += 2*len(w.key) + len(w.value) + keyOverhead
 }
 
 // appendWrites adds the changes of cursors and keys.

@@ -17,9 +17,6 @@ import (
 const (
 	lockName   = "LOCK"
 	engineName = "badger"
-	// diskReserve is what the file system must have left: a full disk kills the process, because the engine
-	// writes through memory maps, also while it merges tables to give space back.
-	diskReserve = 64 << 20
 	// openReserve is what an existing log must have left to be opened and emptied: a write-ahead log and a table.
 	openReserve = 8 << 20
 )
@@ -83,9 +80,9 @@ func dirError(dir string, err error) error {
 
 // makeEngineDir makes the folder of the engine's files, if there is room for them. A log that is there is opened with
 // less: it takes no events until there is room, but delivers what it has.
-func makeEngineDir(dir string, free func(string) (int64, error)) (string, error) {
+func makeEngineDir(dir string, reserve int64, free func(string) (int64, error)) (string, error) {
 	sub := filepath.Join(dir, engineName)
-	need := int64(diskReserve)
+	need := reserve
 	if _, err := os.Stat(filepath.Join(sub, badger.ManifestFilename)); err == nil {
 		need = openReserve
 	}

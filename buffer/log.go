@@ -38,6 +38,7 @@ type Log struct {
 	acks chan *group   // capacity 1: committed or failed; closed by the writer
 
 	tail   tail
+	gaps   gaps
 	first  atomic.Uint64 // the oldest offset kept
 	last   atomic.Uint64 // the newest durable offset
 	usage  usage
@@ -75,7 +76,7 @@ func Open(o Options) (*Log, error) {
 }
 
 func openLocked(o Options) (*Log, error) {
-	dir, err := makeEngineDir(o.Dir, o.hooks.free)
+	dir, err := makeEngineDir(o.Dir, o.Reserve, o.hooks.free)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +94,9 @@ func openLocked(o Options) (*Log, error) {
 func openStore(o Options, e *engine) (*Log, error) {
 	s, err := loadState(e, o.Dir)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkMachine(e, o.hooks.machine(), o.Logger); err != nil {
 		return nil, err
 	}
 	seal, err := newSealer()
@@ -113,6 +117,7 @@ func openStore(o Options, e *engine) (*Log, error) {
 	}
 	l.first.Store(uint64(s.first))
 	l.last.Store(uint64(s.last))
+	l.gaps.list = s.gaps
 	l.usage.init(l, s)
 	w := newWriter(l, s, seal)
 	l.writing.Go(w.run)
@@ -201,22 +206,15 @@ func (l *Log) Get(key string) ([]byte, error) {
 // Scan calls fn with each durable key that begins with prefix, in order, until fn returns an error, which it returns. What changes meanwhile may
 // be seen or not. fn may call the log and keep value.
 func (l *Log) Scan(prefix string, fn func(key string, value []byte) error) error {
-	const page = 64
-	for after := ""; ; {
-		pairs, err := l.engine.page(prefixKey+prefix, after, page)
-		if err != nil {
-			return fmt.Errorf("scan %s: %w", prefix, err)
-		}
-		for _, p := range pairs {
-			if err := fn(prefix+p.key, p.value); err != nil {
-				return err
-			}
-			after = p.key
-		}
-		if len(pairs) < page {
-			return nil
-		}
+	var own error
+	err := l.engine.each(prefixKey+prefix, func(key string, value []byte) error {
+		own = fn(prefix+key, value)
+		return own
+	})
+	if err != nil && own == nil {
+		return fmt.Errorf("scan %s: %w", prefix, err)
 	}
+	return err
 }
 
 // Append appends the events, in this order, and returns when they survive a power cut. If ctx ends first, they

@@ -140,7 +140,7 @@ func TestOpenOnACrowdedDisk(t *testing.T) {
 	mustAppend(t, l, event("one"))
 	closeLog(t, l)
 	var room atomic.Int64
-	room.Store(diskReserve - 1)
+	room.Store(DefaultReserve - 1)
 	l = openLog(t, Options{Dir: dir, hooks: hooks{free: func(string) (int64, error) { return room.Load(), nil }}})
 	if _, err := l.Append(t.Context(), event("two")); !errors.Is(err, gateway.ErrFull) {
 		t.Errorf("append: got %v, want ErrFull", err)

@@ -19,6 +19,10 @@ const (
 	metaLogID  = prefixMeta + "log"
 	metaEpoch  = prefixMeta + "epoch"
 	metaHead   = prefixMeta + "head"
+	// metaMachine is a hash of the machine that opened the log last.
+	metaMachine = prefixMeta + "machine"
+	// metaGap begins the keys of gaps: the first offset follows, 16 hexadecimal digits.
+	metaGap = prefixMeta + "gap/"
 )
 
 // state is what Open finds in the store.
@@ -30,6 +34,8 @@ type state struct {
 	cumulative uint64 // bytes of all blocks ever written
 	trimmed    uint64 // bytes of all blocks ever deleted
 	cursors    map[string]gateway.Offset
+	gaps       []gateway.Gap // in order
+	machine    string        // that opened the log last; "" if unknown
 }
 
 // loadState reads the state, or makes that of a new log. It reads one block, whatever their number.
@@ -53,10 +59,17 @@ func loadState(e *engine, dir string) (state, error) {
 	if err := e.get([]byte(metaLogID), func(v []byte) error { s.logID = string(v); return nil }); err != nil {
 		return s, fmt.Errorf("read %s: %w", metaLogID, err)
 	}
+	err = e.get([]byte(metaMachine), func(v []byte) error { s.machine = string(v); return nil })
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return s, fmt.Errorf("read %s: %w", metaMachine, err)
+	}
 	if s.first, s.trimmed, err = loadHead(e); err != nil {
 		return s, err
 	}
 	if err := s.loadLast(e, dir); err != nil {
+		return s, err
+	}
+	if s.gaps, err = loadGaps(e); err != nil {
 		return s, err
 	}
 	return s, s.loadCursors(e)
@@ -134,22 +147,12 @@ func (s *state) loadLast(e *engine, dir string) error {
 }
 
 func (s *state) loadCursors(e *engine) error {
-	const page = 64
-	for after := ""; ; {
-		pairs, err := e.page(prefixCursor, after, page)
-		if err != nil {
-			return err
+	return e.each(prefixCursor, func(name string, value []byte) error {
+		c := input{b: value}
+		s.cursors[name] = gateway.Offset(c.uvarint())
+		if err := c.done(); err != nil {
+			return fmt.Errorf("read cursor %s: %w", name, err)
 		}
-		for _, p := range pairs {
-			c := input{b: p.value}
-			s.cursors[p.key] = gateway.Offset(c.uvarint())
-			if err := c.done(); err != nil {
-				return fmt.Errorf("read cursor %s: %w", p.key, err)
-			}
-			after = p.key
-		}
-		if len(pairs) < page {
-			return nil
-		}
-	}
+		return nil
+	})
 }

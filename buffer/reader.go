@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gateway"
 )
@@ -83,11 +84,13 @@ func (r *reader) load(ctx context.Context) error {
 		if err := r.log.tail.wait(ctx, r.log.durable, r.next); err != nil {
 			return err
 		}
+		if gap, ok := r.log.gapAt(r.next); ok {
+			r.rest = gap
+			return nil
+		}
 		entries, err := r.log.readBlock(r.next)
 		if errors.Is(err, ErrNotFound) {
-			// It was trimmed, or it is gone: what is kept begins at first.
-			if first := gateway.Offset(r.log.first.Load()); r.next < first {
-				r.next = first
+			if r.skip() {
 				continue
 			}
 			return r.log.corrupt(r.next, errors.New("it is missing"))
@@ -98,6 +101,39 @@ func (r *reader) load(ctx context.Context) error {
 		r.rest = entries
 		return nil
 	}
+}
+
+// skip moves the reader to what is kept, or to the gap before it, and says whether it did: what it wanted was trimmed.
+func (r *reader) skip() bool {
+	first := gateway.Offset(r.log.first.Load())
+	if gap, ok := r.log.gaps.from(r.next); ok {
+		first = min(first, gap.From)
+	}
+	if r.next >= first {
+		_, lost := r.log.gaps.at(r.next) // since we looked
+		return lost
+	}
+	r.next = first
+	return true
+}
+
+// gapAt returns, as the one entry that stands for it, what is left of the gap that offset is in.
+func (l *Log) gapAt(offset gateway.Offset) ([]gateway.Entry, bool) {
+	gap, ok := l.gaps.at(offset)
+	if !ok {
+		return nil, false
+	}
+	if gap.From < offset {
+		gap.From, gap.Since = offset, time.Time{}
+	}
+	entry, err := gap.Entry(l.logID, l.epoch, l.o.Source)
+	if err != nil { // a time of a clock out of its mind
+		gap.Since, gap.Until, gap.Noticed = time.Time{}, time.Time{}, time.Time{}
+		if entry, err = gap.Entry(l.logID, l.epoch, l.o.Source); err != nil {
+			return nil, false
+		}
+	}
+	return []gateway.Entry{entry}, true
 }
 
 // readBlock returns the entries of the durable block that has offset, from offset on.

@@ -23,7 +23,7 @@ func (c *counts) add(g *group, block []byte, cut cut) {
 }
 
 // Status is a snapshot. Trimmed counts also what was deleted to keep to the bound while no cursor existed: nobody was
-// owed it; Dropped stays 0, the log drops nothing that a cursor has not passed.
+// owed it.
 func (l *Log) Status() gateway.LogStatus {
 	l.settledMu.Lock()
 	cursors := maps.Clone(l.settled)
@@ -38,6 +38,6 @@ func (l *Log) Status() gateway.LogStatus {
 		Bytes: l.usage.bytes(), MaxBytes: l.o.MaxSize,
 		Appended: l.counts.appended.Load(), Commits: l.counts.commits.Load(), PayloadBytes: l.counts.payload.Load(),
 		BlockBytes: l.counts.block.Load(), Trimmed: l.counts.trimmed.Load(),
-		Full: l.usage.full.Load(), Failed: failed, Cursors: cursors,
+		Full: l.usage.full.Load(), Failed: failed, Cursors: cursors, Gaps: l.gaps.all(),
 	}
 }

@@ -122,7 +122,7 @@ func (l *Log) enter(b *gateway.Batch, forget []string, done func(gateway.Offset,
 	g := l.open
 	var last gateway.Offset
 	if len(b.Events) > 0 {
-		last = l.enterEvents(g, b.Events)
+		last = l.enterEvents(g, b.Events, b.Marks)
 	}
 	for _, c := range b.Cursors {
 		l.cursors[c.Name] = c.Offset
@@ -143,7 +143,7 @@ func (l *Log) enter(b *gateway.Batch, forget []string, done func(gateway.Offset,
 	g.acks = append(g.acks, ack{last, done})
 }
 
-func (l *Log) enterEvents(g *group, events []gateway.Event) gateway.Offset {
+func (l *Log) enterEvents(g *group, events []gateway.Event, marks []uint32) gateway.Offset {
 	now := l.now()
 	if g.builder.count == 0 {
 		g.first = l.end + 1
@@ -154,7 +154,11 @@ func (l *Log) enterEvents(g *group, events []gateway.Event) gateway.Offset {
 	}
 	us := now.UnixMicro()
 	for i := range events {
-		g.builder.add(&events[i], us)
+		mark := uint32(0)
+		if i < len(marks) {
+			mark = marks[i]
+		}
+		g.builder.add(&events[i], us, mark)
 	}
 	l.end += gateway.Offset(len(events))
 	return l.end

@@ -125,7 +125,7 @@ func TestTrimManyBlocks(t *testing.T) {
 		for j := i; j < min(n, i+100); j++ {
 			b := newBuilder()
 			e := event("x")
-			b.add(&e, 1)
+			b.add(&e, 1, 0)
 			s, err := newSealer()
 			if err != nil {
 				t.Fatal(err)

@@ -83,7 +83,7 @@ func (u *usage) measure() {
 	u.measured.Store(n)
 	u.since.Add(-before)
 	free, err := u.log.o.hooks.free(u.log.o.Dir)
-	u.crowded.Store(err == nil && free < diskReserve)
+	u.crowded.Store(err == nil && free < u.log.o.Reserve)
 	switch bytes := u.bytes(); {
 	case bytes >= u.high() || u.crowded.Load():
 		u.setFull(true)

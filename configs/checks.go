@@ -65,6 +65,17 @@ func ValidAddress(s string) error {
 	return nil
 }
 
+// validLoopback keeps what has no login off the network.
+func validLoopback(s string) error {
+	if err := ValidAddress(s); err != nil {
+		return err
+	}
+	if !Loopback(s) {
+		return errors.New("this must be an address of this machine, such as 127.0.0.1:9883: it has no login; let others in through a reverse proxy")
+	}
+	return nil
+}
+
 // validBrokerURL never repeats the URL: it may have a password in it.
 func validBrokerURL(s string) error {
 	u, err := url.Parse(s)

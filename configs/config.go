@@ -22,6 +22,7 @@ type Config struct {
 	Log        Log
 	MQTT       MQTT
 	Buffer     Buffer
+	Admin      Admin
 	Forwarders []Forwarder
 
 	source source
@@ -76,10 +77,23 @@ type Capture struct {
 	Include, Exclude []string
 }
 
-// Buffer is the durable log.
+// Buffer is the durable log. Sizes are in bytes.
 type Buffer struct {
-	MaxSize        int64 // bytes on disk
+	MaxSize        int64  // on disk
+	WhenFull       string // reject or drop_oldest
+	Reserve        int64  // left on the file system
+	MaxAge         time.Duration
+	KeepDelivered  time.Duration
 	CommitInterval time.Duration
+	CardEndurance  int64
+}
+
+// DropOldest is the policy of Buffer.WhenFull under which the oldest events make room.
+const DropOldest = "drop_oldest"
+
+// Admin is what the gateway tells about itself.
+type Admin struct {
+	Listen string // host:port, "" = nowhere
 }
 
 // Forwarder delivers the events of the log to one sink.
@@ -147,7 +161,7 @@ func Default() *Config {
 			MaxPacketSize: 256 << 10,
 			MaxClients:    10_000,
 		},
-		Buffer: Buffer{MaxSize: 1 << 30},
+		Buffer: Buffer{MaxSize: 1 << 30, WhenFull: "reject", Reserve: 64 << 20},
 	}
 }
 

@@ -26,13 +26,44 @@ func gatewayKeys() []Key {
 		{Path: "buffer", Kind: KindSection, Help: "The durable log between devices and upstreams."},
 		{
 			Path: "buffer.max_size", Kind: KindSize, least: 64 << 20,
-			Help:  "The most that the log may take on disk. When it is full, devices are not acknowledged, so that they keep their events.",
+			Help:  "The most that the log may take on disk, with all that the storage engine needs.",
 			place: func(c *Config, _ int) any { return &c.Buffer.MaxSize },
+		},
+		{
+			Path: "buffer.when_full", Kind: KindChoice, Choices: []string{"reject", "drop_oldest"},
+			Help:  "What happens at max_size. reject: devices are not acknowledged, so that they keep their events and try again. drop_oldest: the oldest events make room, and each forwarder that was owed them delivers a gateway.gap event instead.",
+			place: func(c *Config, _ int) any { return &c.Buffer.WhenFull },
+		},
+		{
+			Path: "buffer.reserve", Kind: KindSize, least: 32 << 20,
+			Help:  "What the file system of data_dir must have left. With less nothing is accepted until there is room again, whoever took it.",
+			place: func(c *Config, _ int) any { return &c.Buffer.Reserve },
+		},
+		{
+			Path: "buffer.max_age", Kind: KindDuration,
+			Help:  "How old an event may get before it is dropped, delivered or not, with a gateway.gap event where it was not. 0s: any age. Nothing expires while the clock is not synchronised.",
+			place: func(c *Config, _ int) any { return &c.Buffer.MaxAge },
+		},
+		{
+			Path: "buffer.keep_delivered", Kind: KindDuration,
+			Help:  "For how long events are kept for replay after every forwarder has delivered them, as far as max_size allows. 0s: not at all.",
+			place: func(c *Config, _ int) any { return &c.Buffer.KeepDelivered },
 		},
 		{
 			Path: "buffer.commit_interval", Kind: KindDuration, most: 60e9,
 			Help:  "How long events gather before they are synced to the disk together. 0s: at once; longer saves wear of the card and makes devices wait as long for their acknowledgement.",
 			place: func(c *Config, _ int) any { return &c.Buffer.CommitInterval },
+		},
+		{
+			Path: "buffer.card_endurance", Kind: KindSize,
+			Help:  "How much can be written to the card in its life (TBW, from its data sheet), for the projection in gateway status. 0B: unknown.",
+			place: func(c *Config, _ int) any { return &c.Buffer.CardEndurance },
+		},
+		{Path: "admin", Kind: KindSection, Help: "What the gateway tells about itself, beside the local API, which is the socket gateway.sock in data_dir."},
+		{
+			Path: "admin.listen", Kind: KindAddress, Off: true, Example: "127.0.0.1:9883", check: validLoopback,
+			Help:  "Where GET /metrics (Prometheus) and GET /healthz answer over HTTP, as host:port on loopback. Left out: nowhere.",
+			place: func(c *Config, _ int) any { return &c.Admin.Listen },
 		},
 	}
 }

@@ -71,7 +71,7 @@ forwarders:
 		Capture:       configs.Capture{Include: []string{"a/#", "b"}, Exclude: []string{"c"}},
 		MaxPacketSize: 100_000, MaxClients: 7,
 	}
-	want.Buffer = configs.Buffer{MaxSize: 1_000_000_000, CommitInterval: 1500 * time.Millisecond}
+	want.Buffer = configs.Buffer{MaxSize: 1_000_000_000, WhenFull: "reject", Reserve: 64 << 20, CommitInterval: 1500 * time.Millisecond}
 	file := configs.FileSink{MaxSize: 64 << 20, MaxFiles: 10}
 	want.Forwarders = []configs.Forwarder{
 		{

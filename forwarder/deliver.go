@@ -57,6 +57,10 @@ func (f *Forwarder) match(entries []gateway.Entry) []gateway.Entry {
 	}
 	var matched []gateway.Entry
 	for i := range entries {
+		if entries[i].Event.Type == gateway.TypeGap && entries[i].Event.Subject == gateway.TopicGap {
+			matched = append(matched, entries[i]) // what was lost may have matched
+			continue
+		}
 		topic := entries[i].Event.Topic()
 		for _, filter := range f.o.Match {
 			if gateway.MatchTopic(filter, topic) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"slices"
 
 	"gateway"
@@ -54,7 +55,7 @@ func asUsage(err error) error {
 func newPlan(cfg *configs.Config) (*plan, error) {
 	p := &plan{
 		id:  cfg.ID,
-		log: buffer.Options{Dir: cfg.DataDir, MaxSize: cfg.Buffer.MaxSize, CommitInterval: cfg.Buffer.CommitInterval},
+		log: logOptions(cfg),
 	}
 	var problems configs.Problems
 	if err := p.planBroker(cfg); err != nil {
@@ -72,6 +73,15 @@ func newPlan(cfg *configs.Config) (*plan, error) {
 		return nil, problems
 	}
 	return p, nil
+}
+
+func logOptions(cfg *configs.Config) buffer.Options {
+	b := &cfg.Buffer
+	return buffer.Options{
+		Dir: cfg.DataDir, Source: "//" + url.PathEscape(cfg.ID) + "/log",
+		MaxSize: b.MaxSize, DropOldest: b.WhenFull == configs.DropOldest, Reserve: b.Reserve,
+		MaxAge: b.MaxAge, KeepDelivered: b.KeepDelivered, CommitInterval: b.CommitInterval, Endurance: b.CardEndurance,
+	}
 }
 
 func (p *plan) planBroker(cfg *configs.Config) error {
