@@ -42,7 +42,7 @@ func (d *decoder) checkListeners() {
 	if len(m.Listen) == 0 && m.TLS == nil && d.has("mqtt.listen") {
 		d.problem("mqtt.listen", "is empty and there is no mqtt.tls, so no device could connect; wanted is an address such as 127.0.0.1:1883")
 	}
-	if d.has("mqtt.capture.include") && len(m.Capture.Include) == 0 {
+	if d.has("mqtt.capture.include") && len(m.Capture.Include) == 0 && !d.hasProblem("mqtt.capture.include") {
 		d.problem("mqtt.capture.include", `is an empty list, so no event would be kept; wanted are topic filters, or leave the key out for ["#"]`)
 	}
 	if m.TLS == nil || m.TLS.CertFile == "" || m.TLS.KeyFile == "" {

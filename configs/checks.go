@@ -88,6 +88,9 @@ func validBrokerURL(s string) error {
 	switch u.Scheme {
 	case "tcp", "mqtt", "ssl", "tls", "mqtts":
 	default:
+		if !strings.Contains(s, "://") {
+			return errors.New("the URL has no scheme; wanted is tcp://host:1883 or ssl://host:8883")
+		}
 		return fmt.Errorf("the scheme %q is not known; allowed are tcp and mqtt, and with TLS ssl, tls and mqtts, as in tcp://host:1883", u.Scheme)
 	}
 	if u.Hostname() == "" {

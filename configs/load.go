@@ -67,7 +67,7 @@ func (d *decoder) parse(data []byte) (body ast.Node, ok bool) {
 	file, err := parseYAML(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")))
 	if syntax := (*yaml.SyntaxError)(nil); errors.As(err, &syntax) && syntax.Token != nil && syntax.Token.Position != nil {
 		pos := place{syntax.Token.Position.Line, syntax.Token.Position.Column}
-		d.problemAt(pos, "", "this is not YAML: "+syntax.Message)
+		d.problemAt(pos, "", "this is not YAML: "+syntax.Message+d.yamlHint(pos))
 		return nil, false
 	}
 	if err != nil {
@@ -85,6 +85,22 @@ func (d *decoder) parse(data []byte) (body ast.Node, ok bool) {
 		body = doc.Body
 	}
 	return body, true
+}
+
+// yamlHint says what to do about the syntax errors that people make most, "" for others.
+func (d *decoder) yamlHint(at place) string {
+	if at.line < 1 || at.line > len(d.source.lines) {
+		return ""
+	}
+	line := d.source.lines[at.line-1]
+	if indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]; strings.Contains(indent, "\t") {
+		return "; YAML is indented with spaces, not with tabs"
+	}
+	// The place is that of the * or what follows it.
+	if near := line[min(max(at.col-2, 0), len(line)):min(at.col, len(line))]; strings.Contains(near, "*") {
+		return `; a text that begins with * has to be quoted, as in "*"`
+	}
+	return ""
 }
 
 // parseYAML contains the panics of the parser, which is not ours: a file must never crash the gateway.

@@ -2,12 +2,23 @@ package configs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // unknownKey is the message for a key that the table does not have.
 func unknownKey(name string, allowed []string) string {
-	return "unknown key, allowed here are " + strings.Join(allowed, ", ") + didYouMean(name, allowed)
+	hint := didYouMean(name, allowed)
+	if other := otherNames[strings.ToLower(name)]; hint == "" && slices.Contains(allowed, other) {
+		hint = fmt.Sprintf("; did you mean %q?", other)
+	}
+	return "unknown key, allowed here are " + strings.Join(allowed, ", ") + hint
+}
+
+// otherNames are what other programs call our keys.
+var otherNames = map[string]string{
+	"port": "listen", "address": "listen", "bind": "listen", "host": "url", "server": "url", "broker": "url", "topics": "match",
+	"user": "username", "ca": "ca_file", "cafile": "ca_file", "path": "data_dir", "size": "max_size", "retention": "max_age",
 }
 
 // didYouMean names the word that name was likely meant to be, "" if none is near.

@@ -154,7 +154,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	cfg := storm.Config{
 		Program: program, Dir: t.TempDir(), Rounds: 5, Sensors: 10, Window: 50, Rate: 5_000,
-		Seed: uint64(time.Now().UnixNano()), Within: 5 * time.Second, Out: t.Output(),
+		Seed: uint64(time.Now().UnixNano()), Within: time.Second, Out: t.Output(),
 	}
 	t.Logf("seed %d", cfg.Seed)
 	outcome, err := storm.Run(t.Context(), cfg)

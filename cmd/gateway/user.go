@@ -147,9 +147,12 @@ func newUserList(std streams, o *usersOptions) *cobra.Command {
 		Short: "List the users",
 		Args:  cobra.NoArgs,
 		RunE: action(func(*cobra.Command, []string) error {
-			users, _, err := o.load()
+			users, file, err := o.load()
 			if err != nil {
 				return err
+			}
+			if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+				return &usageError{fmt.Errorf("the users file %s is not there", file), "gateway user add NAME --users-file FILE makes it with its first user"}
 			}
 			names := users.List()
 			if asJSON {
