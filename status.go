@@ -73,9 +73,10 @@ type BrokerStatus struct {
 	Clients     int64    `json:"clients"`
 	Connections uint64   `json:"connections"`
 	// Received counts PUBLISH packets. Stored are durable, Unlogged are outside capture, Duplicates are QoS 2 publishes
-	// sent again, Refused can never be accepted (ACL, topic), Dropped are QoS 0 that found the log full or their
-	// connection gone before the log took them; Disconnected counts the QoS 1 and 2 publishes whose client was
-	// disconnected without an acknowledgement because the log was full or failed.
+	// sent again, and QoS 1 publishes sent again with DUP after a reconnect, as far as it is certain that the log has them;
+	// Refused can never be accepted (ACL, topic), Dropped are QoS 0 that found the log full or their connection gone before
+	// the log took them; Disconnected counts the QoS 1 and 2 publishes whose client was disconnected without an
+	// acknowledgement because the log was full or failed.
 	Received     uint64 `json:"received"`
 	Stored       uint64 `json:"stored"`
 	Unlogged     uint64 `json:"unlogged"`

@@ -8,6 +8,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -54,6 +55,9 @@ type write struct{ key, value []byte }
 // openEngine opens the store in dir, which exists.
 func openEngine(dir string, g geometry, log *slog.Logger) (*engine, error) {
 	if err := checkGeometry(g, intSize); err != nil {
+		return nil, err
+	}
+	if err := removeEmptyWALs(dir); err != nil {
 		return nil, err
 	}
 	o := engineOptions(dir, g, log)
@@ -164,7 +168,20 @@ func (e *engine) view(fn func(txn *badger.Txn) error) error {
 	}
 	txn := e.db.NewTransactionAt(e.stamp.Load(), false)
 	defer txn.Discard()
-	return fn(txn)
+	return contained(func() error { return fn(txn) })
+}
+
+// errEngine is what the engine's panics become: it has them for tables that are damaged.
+var errEngine = errors.New("the storage engine cannot read its files")
+
+// contained turns a panic of fn into an error that wraps errEngine.
+func contained(fn func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errEngine, r)
+		}
+	}()
+	return fn()
 }
 
 // get gives the value of key to fn, which must not keep it; ErrNotFound if there is none.
@@ -203,6 +220,43 @@ func (e *engine) blockBefore(offset gateway.Offset, fn func(first gateway.Offset
 		first := blockOffset(item.Key())
 		return item.Value(func(v []byte) error { return fn(first, v) })
 	})
+}
+
+// eachBlock gives every block that begins at or after offset to fn, in order.
+func (e *engine) eachBlock(offset gateway.Offset, fn func(first gateway.Offset, block []byte) error) error {
+	return e.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte(prefixBlock)})
+		defer it.Close()
+		for it.Seek(blockKey(offset)); it.Valid(); it.Next() {
+			first := blockOffset(it.Item().Key())
+			if err := it.Item().Value(func(v []byte) error { return fn(first, v) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// recordStamp is the number of the transaction that wrote the record of key.
+func (e *engine) recordStamp(key []byte) (stamp uint64, err error) {
+	err = e.view(func(txn *badger.Txn) error {
+		item, err := txn.Get(key)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return item.Value(func(v []byte) error {
+			r, err := parseRecord(v)
+			if err != nil {
+				return &RecordError{Key: string(key), Err: err}
+			}
+			stamp = r.stamp
+			return nil
+		})
+	})
+	return stamp, err
 }
 
 // blockRef is a block without its content.
@@ -306,8 +360,15 @@ func (e *engine) flush() error {
 	return e.db.DropPrefix([]byte(prefixNudge))
 }
 
-// close waits for readers, and closes the store. Calling it twice is fine.
-func (e *engine) close() error {
+// closePatience is how long the engine may take to close: at the end it writes out what it has in memory, and where the disk
+// refuses that, it tries for ever. Its log files have it all, so nothing is lost by going without.
+const (
+	closePatience       = time.Minute
+	closePatienceFailed = 2 * time.Second // after a write failed
+)
+
+// close waits for readers, and closes the store, or leaves it be when patience is over. Calling it twice is fine.
+func (e *engine) close(patience time.Duration) error {
 	e.use.Lock()
 	defer e.use.Unlock()
 	if e.closed {
@@ -317,7 +378,15 @@ func (e *engine) close() error {
 	if err := keepValueLog(e.valueDir); err != nil {
 		return err
 	}
-	err := e.db.Close()
-	dropValueLog(e.valueDir, e.dir)
-	return err
+	closed := make(chan error, 1)
+	go func() { closed <- e.db.Close() }()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	select {
+	case err := <-closed:
+		dropValueLog(e.valueDir, e.dir)
+		return err
+	case <-limit.C:
+		return fmt.Errorf("the storage engine in %s did not close in %s: its disk does not take what is written; the next start finds everything in its log files", e.dir, patience)
+	}
 }

@@ -23,7 +23,7 @@ func testEngine(t testing.TB, dir string) *engine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := e.close(); err != nil {
+		if err := e.close(closePatience); err != nil {
 			t.Errorf("close engine: %v", err)
 		}
 	})
@@ -71,7 +71,7 @@ func TestEngineKeepsValues(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkValues(t, e, c.n, c.size)
-			if err := e.close(); err != nil {
+			if err := e.close(closePatience); err != nil {
 				t.Fatal(err)
 			}
 			checkValues(t, testEngine(t, dir), c.n, c.size)
@@ -142,7 +142,7 @@ func TestEngineMergesNewTables(t *testing.T) {
 		if err := e.commit([]write{{blockKey(gateway.Offset(n)), testValue(n-1, 1000)}}); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.close(); err != nil {
+		if err := e.close(closePatience); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -171,7 +171,7 @@ func TestValueLogIsNotNeeded(t *testing.T) {
 			}
 		}
 		checkValues(t, e, i+1, groupBound)
-		if err := e.close(); err != nil {
+		if err := e.close(closePatience); err != nil {
 			t.Errorf("close: %v", err)
 		}
 		if _, err := os.Stat(e.valueDir); !os.IsNotExist(err) {

@@ -50,3 +50,31 @@ func (r *RecordError) Error() string {
 
 // Unwrap returns the cause and ErrCorrupt.
 func (r *RecordError) Unwrap() []error { return []error{r.Err, ErrCorrupt} }
+
+// DamageError says that a log cannot be opened as it is, and what to do. Nothing was deleted.
+type DamageError struct {
+	// Dir is the data directory.
+	Dir string
+	// Report is what was found.
+	Report gateway.LogReport
+	// Err says why it was not repaired at once; nil if that was not wanted.
+	Err error
+}
+
+func (d *DamageError) Error() string {
+	text := fmt.Sprintf("the log in %s is damaged", d.Dir)
+	if n := len(d.Report.Problems); n > 0 {
+		text += fmt.Sprintf(" (%s: %s", d.Report.Problems[0].File, d.Report.Problems[0].Text)
+		if n > 1 {
+			text += fmt.Sprintf("; and %d more", n-1)
+		}
+		text += ")"
+	}
+	if d.Err != nil {
+		text += ": " + d.Err.Error()
+	}
+	return text + ": stop the gateway and run: gateway log repair --data-dir " + d.Dir
+}
+
+// Unwrap returns the cause and ErrCorrupt.
+func (d *DamageError) Unwrap() []error { return []error{d.Err, ErrCorrupt} }

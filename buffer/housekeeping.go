@@ -12,27 +12,34 @@ const (
 	keepHouseEvery = time.Second
 	// roomEvery is how often a full log looks whether it has room again.
 	roomEvery = 100 * time.Millisecond
-	// garbageBound is how much deleted data may wait for the engine to merge it away by itself.
-	garbageBound = 64 << 20
+	// tidyAfter is how long dead blocks stay at most, though they are few.
+	tidyAfter = 10 * time.Minute
+	// tidyBytes is what is worth it then.
+	tidyBytes = 1 << 20
 )
 
-// keepHouse measures the disk, has deleted blocks merged away, and gives memory back, until Close.
+// housekeeper measures the disk, takes dead blocks off it, finds what has become too old, and gives memory back.
+type housekeeper struct {
+	*Log
+	drops   dropper
+	dropped time.Time // when, the last time
+	aged    time.Time // when the ages were looked at
+}
+
+// keepHouse is the housekeeper's goroutine, until Close.
 func (l *Log) keepHouse() {
 	timer := time.NewTimer(keepHouseEvery)
 	defer timer.Stop()
-	var k housekeeper
+	k := housekeeper{Log: l, dropped: time.Now()}
 	for {
 		select {
 		case <-l.stop:
+			l.losses.tell(l.log, time.Now(), true)
 			return
 		case <-l.usage.remeasure:
 		case <-timer.C:
 		}
-		l.usage.measure()
-		if err := k.reclaim(l); err != nil && !errors.Is(err, gateway.ErrClosed) {
-			l.log.Warn("cannot merge deleted blocks away", "dir", l.o.Dir, "err", err)
-		}
-		releasePages(l.engine.dir)
+		k.round(time.Now())
 		timer.Reset(keepHouseEvery)
 		if l.usage.full.Load() {
 			timer.Reset(roomEvery)
@@ -40,28 +47,38 @@ func (l *Log) keepHouse() {
 	}
 }
 
-// housekeeper remembers what it did.
-type housekeeper struct {
-	deleted uint64 // usage.deleted at the last reclaim
+func (k *housekeeper) round(now time.Time) {
+	if k.usage.refused.Load() {
+		k.lookAgain() // the writer asks the disk once more
+	}
+	k.usage.measure()
+	if err := k.dropDead(now); err != nil && !errors.Is(err, gateway.ErrClosed) {
+		k.log.Warn("cannot take deleted blocks off the disk", "dir", k.o.Dir, "err", err)
+	}
+	if now.Sub(k.aged) >= ageEvery {
+		k.aged = now
+		if err := k.lookAtAges(); err != nil {
+			k.log.Warn("cannot find what is too old", "dir", k.o.Dir, "err", err)
+		}
+	}
+	releasePages(k.engine.dir)
+	k.wear.sample()
+	k.losses.tell(k.log, now, false)
 }
 
-// reclaim has the engine give back what deleted blocks take. It does so by itself when new data push the deletes down; this
-// is for the end of a backlog, when much was deleted and little is written.
-func (k *housekeeper) reclaim(l *Log) error {
-	u := &l.usage
-	deleted, garbage := u.deleted.Load(), u.garbage()
-	fresh := int64(deleted - k.deleted)
-	if u.bytes() > u.high()*3/4 { // before it is full for the sake of garbage
-		if garbage < l.o.MaxSize/16 || fresh < l.o.MaxSize/16 {
-			return nil
-		}
-	} else if garbage < garbageBound || garbage < int64(u.live.Load())/4 || fresh < garbageBound/2 {
+// dropDead takes dead blocks off the disk when there are enough of them.
+func (k *housekeeper) dropDead(now time.Time) error {
+	u := &k.usage
+	dead := u.dead.Load()
+	fresh := int64(dead - k.drops.dead)
+	if fresh < u.dropEvery() && (fresh < tidyBytes || now.Sub(k.dropped) < tidyAfter) || u.starved.Load() {
 		return nil
 	}
-	k.deleted = deleted
-	err := releasing(l.engine.dir, l.engine.reclaim)
+	k.dropped = now
+	before := u.bytes()
+	err := releasing(k.engine.dir, func() error { return k.drops.run(k.engine, gateway.Offset(u.head.Load()), dead) })
 	u.measure()
-	l.log.Debug("merged deleted blocks away", "bytes_before", garbage+int64(u.live.Load()), "bytes", u.bytes())
+	k.log.Debug("took deleted blocks off the disk", "bytes_before", before, "bytes", u.bytes(), "took", time.Since(now))
 	return err
 }
 

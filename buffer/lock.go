@@ -38,15 +38,19 @@ func lockDir(dir string) (*os.File, error) {
 		}
 		return nil, dirError(dir, err)
 	}
-	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
+	if err := writePID(f); err != nil && !isFullDisk(err) { // a log on a full disk is opened, to be emptied
 		return nil, errors.Join(dirError(dir, err), f.Close())
 	}
 	return f, nil
 }
 
+// writePID does not give the file's block back before it is written: on a full disk it would be gone.
 func writePID(f *os.File) error {
-	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return err
+	text := []byte(strconv.Itoa(os.Getpid()) + "\n")
+	if _, err := f.WriteAt(text, 0); err != nil {
+		return err
+	}
+	return f.Truncate(int64(len(text)))
 }
 
 func inUse(dir string, f *os.File) error {
@@ -78,21 +82,34 @@ func dirError(dir string, err error) error {
 	return fmt.Errorf("data directory %s: %w", dir, err)
 }
 
-// makeEngineDir makes the folder of the engine's files, if there is room for them. A log that is there is opened with
-// less: it takes no events until there is room, but delivers what it has.
-func makeEngineDir(dir string, reserve int64, free func(string) (int64, error)) (string, error) {
-	sub := filepath.Join(dir, engineName)
+// checkRoom says whether the disk has room for a log. One that is there is opened with less: it takes no events until there is
+// room, but delivers what it has.
+func checkRoom(dir string, reserve int64, free func(string) (int64, error)) error {
 	need := reserve
-	if _, err := os.Stat(filepath.Join(sub, badger.ManifestFilename)); err == nil {
-		need = openReserve
+	for _, name := range []string{stateName, filepath.Join(engineName, badger.ManifestFilename)} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			need = openReserve
+		}
 	}
 	n, err := free(dir)
 	if err != nil {
-		return "", dirError(dir, err)
+		return dirError(dir, err)
+	}
+	if n < need && os.Remove(filepath.Join(dir, ballastName)) == nil {
+		n, err = free(dir)
+	}
+	if err != nil {
+		return dirError(dir, err)
 	}
 	if n < need {
-		return "", fmt.Errorf("data directory %s has no room: its disk has %s left, the log needs %s: free space, or choose another data_dir", dir, mib(n), mib(need))
+		return fmt.Errorf("data directory %s has no room: its disk has %s left, the log needs %s: free space, or choose another data_dir", dir, mib(n), mib(need))
 	}
+	return nil
+}
+
+// makeEngineDir makes the folder of the engine's files.
+func makeEngineDir(dir string) (string, error) {
+	sub := filepath.Join(dir, engineName)
 	if err := os.MkdirAll(sub, 0o700); err != nil {
 		return "", dirError(dir, err)
 	}

@@ -1,12 +1,14 @@
 package buffer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,14 +18,16 @@ import (
 
 // Log is the durable log. All methods are safe for concurrent use.
 type Log struct {
-	o      Options
-	log    *slog.Logger
-	lock   *os.File
-	engine *engine
-	clock  *clock
-	dec    *decoder
-	logID  string
-	epoch  uint32
+	o        Options
+	log      *slog.Logger
+	lock     *os.File
+	snapshot func() error // removes what ReadOnly made; nil without it
+	engine   *engine
+	clock    *clock
+	dec      *decoder
+	logID    string
+	epoch    uint32
+	report   gateway.LogReport // of Open
 
 	mu      sync.Mutex
 	open    *group                    // gathers
@@ -43,10 +47,14 @@ type Log struct {
 	last   atomic.Uint64 // the newest durable offset
 	usage  usage
 	counts counts
+	wear   wear
+	ages   ages
+	losses losses
 
 	settledMu sync.Mutex
 	settled   map[string]gateway.Offset // durable cursors; changed by the writer alone
 
+	suspect atomic.Bool   // the tables are to be read as a whole at the next start
 	stop    chan struct{} // closed by Close, for the housekeeper
 	writing sync.WaitGroup
 	keeping sync.WaitGroup
@@ -57,17 +65,22 @@ type Log struct {
 // groups is how many there are: one gathers, one is committed, one is acknowledged.
 const groups = 3
 
-// Open opens the log in o.Dir, or makes it. It takes no longer if much waits.
+// Open opens the log in o.Dir, or makes it. It takes no longer if much waits. Files that are damaged are kept in the folder
+// quarantine, what is right in them is kept in the log, and where events are missing there is a gap; Report says what was
+// found. If nothing can be kept, or o.NoRepair is set, the error is a *DamageError.
 func Open(o Options) (*Log, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
+	if o.ReadOnly {
+		return openSnapshot(o)
+	}
 	lock, err := lockDir(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	l, err := openLocked(o)
+	l, err := openLocked(context.Background(), o, recovery{})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open log: %w", err), lock.Close())
 	}
@@ -75,8 +88,38 @@ func Open(o Options) (*Log, error) {
 	return l, nil
 }
 
-func openLocked(o Options) (*Log, error) {
-	dir, err := makeEngineDir(o.Dir, o.Reserve, o.hooks.free)
+// openLocked opens the log in a directory that is ours. r has what a repair wants to be otherwise.
+func openLocked(ctx context.Context, o Options, r recovery) (*Log, error) {
+	if err := checkRoom(o.Dir, o.Reserve, o.hooks.free); err != nil {
+		return nil, err
+	}
+	found, err := inspect(o.Dir, false)
+	if err != nil {
+		return nil, err
+	}
+	r.dir, r.log, r.free, r.found = o.Dir, o.Logger, o.hooks.free, found
+	r.parent = cmp.Or(r.parent, filepath.Join(o.Dir, quarantineName))
+	found.rebuild = found.rebuild || r.force
+	if o.NoRepair && (found.rebuild || !found.sound()) {
+		return nil, &DamageError{Dir: o.Dir, Report: found.report()}
+	}
+	if err := r.before(ctx); err != nil {
+		return nil, err
+	}
+	l, err := openRecovered(o, &r)
+	if err == nil || o.NoRepair || !r.mayRebuild(err) {
+		return l, err
+	}
+	found.broken(engineName, "the store cannot be opened: %v", err)
+	r.report = found.report()
+	if err := r.rebuild(ctx); err != nil {
+		return nil, err
+	}
+	return openRecovered(o, &r)
+}
+
+func openRecovered(o Options, r *recovery) (*Log, error) {
+	dir, err := makeEngineDir(o.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -84,20 +127,28 @@ func openLocked(o Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := openStore(o, e)
+	l, err := openStore(o, e, r)
 	if err != nil {
-		return nil, errors.Join(err, e.close())
+		return nil, errors.Join(err, e.close(closePatience))
 	}
 	return l, nil
 }
 
-func openStore(o Options, e *engine) (*Log, error) {
-	s, err := loadState(e, o.Dir)
+func openStore(o Options, e *engine, r *recovery) (*Log, error) {
+	if err := r.putBack(e); err != nil {
+		return nil, err
+	}
+	s, err := loadState(e, o.Dir, r.found.fresh)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkMachine(e, o.hooks.machine(), o.Logger); err != nil {
-		return nil, err
+	if !o.ReadOnly {
+		if err := r.after(e, &s); err != nil {
+			return nil, err
+		}
+		if err := s.checkMachine(e, o.hooks.machine(), o.Logger); err != nil {
+			return nil, err
+		}
 	}
 	seal, err := newSealer()
 	if err != nil {
@@ -109,7 +160,7 @@ func openStore(o Options, e *engine) (*Log, error) {
 	}
 	l := &Log{
 		o: o, log: o.Logger, engine: e, clock: newClock(), dec: dec, logID: s.logID, epoch: s.epoch,
-		open: newGroup(), end: s.last, cursors: s.cursors, settled: maps.Clone(s.cursors),
+		open: newGroup(), report: r.report, end: s.last, cursors: s.cursors, settled: maps.Clone(s.cursors),
 		wake: make(chan struct{}, 1), free: make(chan *group, groups), acks: make(chan *group, 1), stop: make(chan struct{}),
 	}
 	for range groups - 1 {
@@ -118,8 +169,12 @@ func openStore(o Options, e *engine) (*Log, error) {
 	l.first.Store(uint64(s.first))
 	l.last.Store(uint64(s.last))
 	l.gaps.list = s.gaps
+	l.ages.expired.limit, l.ages.retired.limit = o.MaxAge, o.KeepDelivered
 	l.usage.init(l, s)
-	w := newWriter(l, s, seal)
+	w, err := newWriter(l, s, seal)
+	if err != nil {
+		return nil, err
+	}
 	l.writing.Go(w.run)
 	l.writing.Go(l.acknowledge)
 	l.keeping.Go(l.keepHouse)
@@ -139,11 +194,34 @@ func (l *Log) Close() error {
 		close(l.stop)
 		l.keeping.Wait()
 		l.tail.close()
-		l.closed = errors.Join(l.engine.close(), l.lock.Close())
+		patience := closePatience
+		if l.failed() != nil {
+			patience = closePatienceFailed
+		}
+		l.closed = errors.Join(l.engine.close(patience), removeEmptyWALs(l.engine.dir))
+		l.closed = errors.Join(l.closed, l.writeClean(), l.lock.Close())
+		if l.snapshot != nil {
+			l.closed = errors.Join(l.closed, l.snapshot())
+		}
 		l.dec.dec.Close()
 	})
 	return l.closed
 }
+
+// writeClean writes down that the log was closed as it should be, and how far it goes.
+func (l *Log) writeClean() error {
+	if l.closed != nil || l.failed() != nil || l.o.ReadOnly {
+		return nil
+	}
+	err := writeState(l.o.Dir, stateFile{LogID: l.logID, Epoch: l.epoch, Clean: true, Last: l.durable(), Suspect: l.suspect.Load()})
+	if isFullDisk(err) {
+		return nil // then the next start takes it for a crash, which is fine
+	}
+	return err
+}
+
+// Report is what Open found and did about the files of the log, the zero report if they were sound.
+func (l *Log) Report() gateway.LogReport { return l.report }
 
 // nudge makes the writer look.
 func (l *Log) nudge() {

@@ -38,17 +38,20 @@ type state struct {
 	machine    string        // that opened the log last; "" if unknown
 }
 
+// errNewerStore says that nobody here can read the store.
+var errNewerStore = errors.New("store format")
+
 // loadState reads the state, or makes that of a new log. It reads one block, whatever their number.
-func loadState(e *engine, dir string) (state, error) {
+func loadState(e *engine, dir string, fresh bool) (state, error) {
 	version, err := getUvarint(e, metaFormat)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) && fresh {
 		return newState(e, dir)
 	}
 	if err != nil {
 		return state{}, err
 	}
 	if version > storeVersion {
-		return state{}, fmt.Errorf("data directory %s was written by a newer gateway (store format %d, this one knows %d): install that version again, or choose another data_dir", dir, version, storeVersion)
+		return state{}, fmt.Errorf("data directory %s was written by a newer gateway (%w %d, this one knows %d): install that version again, or choose another data_dir", dir, errNewerStore, version, storeVersion)
 	}
 	s := state{cursors: map[string]gateway.Offset{}}
 	epoch, err := getUvarint(e, metaEpoch)
@@ -72,6 +75,9 @@ func loadState(e *engine, dir string) (state, error) {
 	if s.gaps, err = loadGaps(e); err != nil {
 		return s, err
 	}
+	if n := len(s.gaps); n > 0 { // the newest events may be what is missing
+		s.last = max(s.last, s.gaps[n-1].To)
+	}
 	return s, s.loadCursors(e)
 }
 
@@ -83,16 +89,33 @@ func newState(e *engine, dir string) (state, error) {
 	if !errors.Is(err, ErrNotFound) {
 		return state{}, err
 	}
-	var id [8]byte
-	if _, err := rand.Read(id[:]); err != nil {
+	id, err := newLogID()
+	if err != nil {
 		return state{}, err
 	}
-	s := state{logID: hex.EncodeToString(id[:]), epoch: 1, first: 1, cursors: map[string]gateway.Offset{}}
+	s := state{logID: id, epoch: 1, first: 1, cursors: map[string]gateway.Offset{}}
 	return s, e.commit([]write{
 		{[]byte(metaFormat), binary.AppendUvarint(nil, storeVersion)},
 		{[]byte(metaLogID), []byte(s.logID)},
 		{[]byte(metaEpoch), binary.AppendUvarint(nil, uint64(s.epoch))},
 	})
+}
+
+func newLogID() (string, error) {
+	var id [8]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(id[:]), nil
+}
+
+// raiseEpoch makes the IDs of what is appended from now on different from those of whatever was appended before and is lost.
+func (s *state) raiseEpoch(e *engine) error {
+	s.epoch++
+	if err := e.commit([]write{{[]byte(metaEpoch), binary.AppendUvarint(nil, uint64(s.epoch))}}); err != nil {
+		return fmt.Errorf("raise the epoch: %w", err)
+	}
+	return nil
 }
 
 func getUvarint(e *engine, key string) (v uint64, err error) {

@@ -46,6 +46,11 @@ type Options struct {
 	Reserve int64
 	// Endurance is how many bytes the card can take in its life, for gateway.WearStatus; 0: unknown.
 	Endurance int64
+	// NoRepair has Open return a *DamageError where it would repair.
+	NoRepair bool
+	// ReadOnly opens a picture of the log as it is now, of a directory that no other process has: nothing in Dir changes, nothing
+	// expires, and nothing is appended (gateway.ErrClosed). It implies NoRepair.
+	ReadOnly bool
 	// Source is the source of the events that the log itself makes; "" means "gateway".
 	Source string
 	// Logger takes what a person must know; nil discards it.
@@ -63,6 +68,8 @@ type hooks struct {
 	free func(dir string) (int64, error)
 	// now replaces the wall clock of received events.
 	now func() time.Time
+	// trusted replaces the question whether the wall clock is synchronised, where events expire by it.
+	trusted func() bool
 	// machine replaces the question on what machine we are.
 	machine func() string
 }

@@ -84,13 +84,24 @@ func (r *reader) load(ctx context.Context) error {
 		if err := r.log.tail.wait(ctx, r.log.durable, r.next); err != nil {
 			return err
 		}
-		if gap, ok := r.log.gapAt(r.next); ok {
+		gap, pending, ok := r.log.gapAt(r.next)
+		switch {
+		case pending != nil:
+			select {
+			case <-pending:
+			case <-ctx.Done():
+			}
+			continue
+		case ok:
 			r.rest = gap
 			return nil
 		}
+		if r.behind() {
+			continue
+		}
 		entries, err := r.log.readBlock(r.next)
 		if errors.Is(err, ErrNotFound) {
-			if r.skip() {
+			if r.behind() {
 				continue
 			}
 			return r.log.corrupt(r.next, errors.New("it is missing"))
@@ -103,25 +114,28 @@ func (r *reader) load(ctx context.Context) error {
 	}
 }
 
-// skip moves the reader to what is kept, or to the gap before it, and says whether it did: what it wanted was trimmed.
-func (r *reader) skip() bool {
-	first := gateway.Offset(r.log.first.Load())
+// behind says that what the reader wants was trimmed or lost, and moves it to what is kept, or to the gap before it.
+func (r *reader) behind() bool {
+	first := gateway.Offset(r.log.first.Load()) // before the gaps: what it has passed is in them
+	if _, _, lost := r.log.gaps.at(r.next); lost {
+		return true
+	}
 	if gap, ok := r.log.gaps.from(r.next); ok {
 		first = min(first, gap.From)
 	}
 	if r.next >= first {
-		_, lost := r.log.gaps.at(r.next) // since we looked
-		return lost
+		return false
 	}
 	r.next = first
 	return true
 }
 
-// gapAt returns, as the one entry that stands for it, what is left of the gap that offset is in.
-func (l *Log) gapAt(offset gateway.Offset) ([]gateway.Entry, bool) {
-	gap, ok := l.gaps.at(offset)
-	if !ok {
-		return nil, false
+// gapAt returns, as the one entry that stands for it, what is left of the gap that offset is in; or what to wait for, if
+// that gap is not durable yet.
+func (l *Log) gapAt(offset gateway.Offset) (entries []gateway.Entry, pending <-chan struct{}, ok bool) {
+	gap, pending, ok := l.gaps.at(offset)
+	if !ok || pending != nil {
+		return nil, pending, false
 	}
 	if gap.From < offset {
 		gap.From, gap.Since = offset, time.Time{}
@@ -130,10 +144,10 @@ func (l *Log) gapAt(offset gateway.Offset) ([]gateway.Entry, bool) {
 	if err != nil { // a time of a clock out of its mind
 		gap.Since, gap.Until, gap.Noticed = time.Time{}, time.Time{}, time.Time{}
 		if entry, err = gap.Entry(l.logID, l.epoch, l.o.Source); err != nil {
-			return nil, false
+			return nil, nil, false
 		}
 	}
-	return []gateway.Entry{entry}, true
+	return []gateway.Entry{entry}, nil, true
 }
 
 // readBlock returns the entries of the durable block that has offset, from offset on.

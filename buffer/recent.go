@@ -14,7 +14,7 @@ const recentBlocks = 64
 // goes back some tens of commits, as far as they are still there. It is for a source that wants to know, after a restart,
 // what it appended last. fn's error ends it and is returned.
 func (l *Log) Recent(fn func(e *gateway.Entry, mark uint32) error) error {
-	refs, err := l.newestBlocks(recentBlocks)
+	refs, err := l.engine.newestBlocks(gateway.Offset(l.first.Load()), recentBlocks)
 	if err != nil {
 		return fmt.Errorf("read the newest events: %w", err)
 	}
@@ -52,23 +52,4 @@ func (l *Log) recentBlock(first gateway.Offset, fn func(e *gateway.Entry, mark u
 		}
 	}
 	return nil
-}
-
-// newestBlocks returns up to max of the newest blocks, newest first.
-func (l *Log) newestBlocks(max int) ([]blockRef, error) {
-	refs := make([]blockRef, 0, max)
-	for end := l.durable(); len(refs) < max && end > 0; {
-		err := l.engine.blockBefore(end, func(first gateway.Offset, v []byte) error {
-			refs = append(refs, blockRef{first, len(v)})
-			end = first - 1
-			return nil
-		})
-		if errors.Is(err, ErrNotFound) {
-			break
-		}
-		if err != nil {
-			return refs, err
-		}
-	}
-	return refs, nil
 }

@@ -13,7 +13,7 @@ type counts struct {
 }
 
 func (c *counts) add(g *group, block []byte, cut cut) {
-	if block != nil || len(g.cursors) > 0 || len(g.keys) > 0 || len(cut.blocks) > 0 {
+	if block != nil || len(g.cursors) > 0 || len(g.keys) > 0 || cut.n > 0 {
 		c.commits.Add(1)
 	}
 	c.appended.Add(uint64(g.builder.count))
@@ -35,9 +35,10 @@ func (l *Log) Status() gateway.LogStatus {
 	return gateway.LogStatus{
 		LogID: l.logID, Epoch: l.epoch, BootID: l.clock.bootIDText(),
 		First: gateway.Offset(l.first.Load()), Last: l.durable(),
-		Bytes: l.usage.bytes(), MaxBytes: l.o.MaxSize,
+		Bytes: l.usage.bytes() + l.usage.ballast.bytes(), MaxBytes: l.o.MaxSize,
 		Appended: l.counts.appended.Load(), Commits: l.counts.commits.Load(), PayloadBytes: l.counts.payload.Load(),
-		BlockBytes: l.counts.block.Load(), Trimmed: l.counts.trimmed.Load(),
-		Full: l.usage.full.Load(), Failed: failed, Cursors: cursors, Gaps: l.gaps.all(),
+		BlockBytes: l.counts.block.Load(), Trimmed: l.counts.trimmed.Load(), Lost: l.losses.counts(),
+		Full: l.usage.full.Load(), FullReason: l.usage.reason(), Failed: failed, Cursors: cursors, Gaps: l.gaps.all(),
+		Wear: l.wear.status(l.counts.appended.Load(), l.counts.payload.Load(), l.o.Endurance),
 	}
 }

@@ -95,7 +95,7 @@ func (l *Log) refusal(b *gateway.Batch) error {
 	switch {
 	case l.failure != nil:
 		return l.failure
-	case l.closing:
+	case l.closing || l.o.ReadOnly:
 		return gateway.ErrClosed
 	case len(b.Events) > 0 && l.usage.full.Load():
 		return gateway.ErrFull

@@ -1,7 +1,6 @@
 package buffer
 
 import (
-	"math"
 	"time"
 
 	"gateway"
@@ -12,6 +11,10 @@ const (
 	trimPause = 10 * time.Millisecond
 	// trimAhead is how many blocks the trimmer knows in advance, at most.
 	trimAhead = 4096
+	// youngBytes is how near to the end of the log a block must be, in bytes of blocks, to be deleted by its key. The engine
+	// still has it in its upper levels and merges it away on the way down. The deletes of older blocks would be merged with
+	// every table between them and the end: such blocks are left behind the head, and dropped with their tables (dropDead).
+	youngBytes = 8 << 20
 )
 
 // trimmer knows the oldest blocks. It belongs to the writer.
@@ -37,42 +40,80 @@ func (t *trimmer) appended(b blockRef) {
 
 // cut is what a transaction deletes.
 type cut struct {
-	blocks []blockRef
+	n      int            // blocks
 	first  gateway.Offset // the oldest event kept, then
 	bytes  uint64         // of all blocks ever deleted, then
-	events uint64
-	more   bool // there may be more to delete
+	keys   []blockRef     // those of the blocks that are deleted by their keys
+	dead   uint64         // bytes of the others
+	events uint64         // that nobody was owed
+	lost   []loss         // what somebody was
+	more   bool           // there may be more to delete
+}
+
+// loss is a run of events that are deleted though a cursor has not passed them.
+type loss struct {
+	reason      string
+	from, to    gateway.Offset
+	begins, end gateway.Offset // the first offsets of the blocks that from and to are in
+	// since and until are about when they were received, zero if that is not known.
+	since, until time.Time
 }
 
 func (c *cut) appendWrites(writes []write) []write {
-	if len(c.blocks) == 0 {
+	if c.n == 0 {
 		return writes
 	}
-	for _, b := range c.blocks {
+	for _, b := range c.keys {
 		writes = append(writes, write{key: blockKey(b.first)})
 	}
 	return append(writes, write{[]byte(metaHead), headValue(c.first, c.bytes)})
 }
 
-// plan finds the blocks to delete, at most max: while done says so of a block that ends at last, when
-// bytes of all blocks ever were deleted before it.
-func (t *trimmer) plan(max int, done func(last gateway.Offset, bytes uint64) bool) (cut, error) {
+// take adds the block b, which ends at last; reason says why somebody loses it, "" if nobody does.
+func (c *cut) take(b blockRef, last gateway.Offset, reason string, r *rules) {
+	owed := max(c.first, r.passed+1)
+	c.events += uint64(last + 1 - c.first)
+	if reason != "" {
+		c.events -= uint64(last + 1 - owed)
+		c.lose(reason, owed, last, b.first)
+	}
+	if r.kept(c.bytes) <= youngBytes {
+		c.keys = append(c.keys, b)
+	} else {
+		c.dead += uint64(b.size)
+	}
+	c.n++
+	c.bytes += uint64(b.size)
+	c.first = last + 1
+}
+
+func (c *cut) lose(reason string, from, to, block gateway.Offset) {
+	if n := len(c.lost); n > 0 && c.lost[n-1].reason == reason {
+		c.lost[n-1].to, c.lost[n-1].end = to, block
+		return
+	}
+	c.lost = append(c.lost, loss{reason: reason, from: from, to: to, begins: block, end: block})
+}
+
+// plan finds the blocks to delete, by the rules.
+func (t *trimmer) plan(r *rules) (cut, error) {
 	c := cut{first: t.first, bytes: t.bytes}
-	n := 0
-	for ; n < max; n++ {
-		last, ok, err := t.lastOf(n)
+	for c.n < r.most {
+		last, ok, err := t.lastOf(c.n)
 		if err != nil {
 			return c, err
 		}
-		if !ok || !done(last, c.bytes) {
+		if !ok {
 			break
 		}
-		c.bytes += uint64(t.queue[n].size)
-		c.events += uint64(last + 1 - c.first)
-		c.first = last + 1
+		reason, goes := r.judge(last, c.bytes)
+		if !goes {
+			break
+		}
+		c.take(t.queue[c.n], last, reason, r)
 	}
-	c.blocks, c.more = t.queue[:n], n == max
-	t.queue = t.queue[n:]
+	c.more = c.n == r.most && c.n > 0
+	t.queue = t.queue[c.n:]
 	t.first, t.bytes = c.first, c.bytes
 	return c, nil
 }
@@ -108,24 +149,4 @@ func (t *trimmer) lookAhead() error {
 	t.whole = len(queue) < trimAhead
 	t.queue = queue
 	return nil
-}
-
-// planTrim decides what the next transaction deletes: blocks that all cursors have passed, or, where nobody has a cursor, the oldest when
-// the log is at its bound.
-func (w *writer) planTrim(settled map[string]gateway.Offset, incoming int, alone bool) (cut, error) {
-	most := maxDeletes
-	if alone {
-		most = maxDeletesAlone
-	}
-	w.trim.last = gateway.Offset(w.last.Load())
-	if len(settled) == 0 {
-		keep := w.usage.keep()
-		written := w.bytes + uint64(incoming)
-		return w.trim.plan(most, func(_ gateway.Offset, deleted uint64) bool { return written-deleted > keep })
-	}
-	passed := gateway.Offset(math.MaxUint64)
-	for _, offset := range settled {
-		passed = min(passed, offset)
-	}
-	return w.trim.plan(most, func(last gateway.Offset, _ uint64) bool { return last <= passed })
 }

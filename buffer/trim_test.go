@@ -86,29 +86,31 @@ func TestTrimBehindAllCursors(t *testing.T) {
 	if s := l.Status(); s.First != 1 || s.Trimmed != 0 {
 		t.Errorf("got first %d, trimmed %d with a cursor at 0, want 1 and 0", s.First, s.Trimmed)
 	}
+	appendBlocks(t, l, recentBlocks) // which stay, whoever is past them: 21 to 148
+	settle(t, l, "fast", 148)
 	settle(t, l, "slow", 7) // in the middle of the fourth block
 	if s := l.Status(); s.First != 7 || s.Trimmed != 6 {
 		t.Errorf("got first %d, trimmed %d with a cursor at 7, want 7 and 6", s.First, s.Trimmed)
 	}
-	if n := blocksOnDisk(t, l); n != 7 {
-		t.Errorf("got %d blocks, want 7", n)
+	if n := blocksOnDisk(t, l); n != 7+recentBlocks {
+		t.Errorf("got %d blocks, want %d", n, 7+recentBlocks)
 	}
 	closeLog(t, l)
 	l = openLog(t, Options{Dir: dir})
-	if s := l.Status(); s.First != 7 || s.Last != 20 {
-		t.Errorf("got %d to %d after reopening, want 7 to 20", s.First, s.Last)
+	if s := l.Status(); s.First != 7 || s.Last != 148 {
+		t.Errorf("got %d to %d after reopening, want 7 to 148", s.First, s.Last)
 	}
-	if got := readTo(t, l, 0, 20); got[0].Offset != 7 {
+	if got := readTo(t, l, 0, 148); got[0].Offset != 7 {
 		t.Errorf("a reader from the beginning: got %d first, want 7", got[0].Offset)
 	}
-	settle(t, l, "slow", 20) // everything
-	if s := l.Status(); s.First != 21 || s.Last != 20 || blocksOnDisk(t, l) != 0 {
-		t.Errorf("got %d to %d and %d blocks, want an empty log at 21", s.First, s.Last, blocksOnDisk(t, l))
+	settle(t, l, "slow", 148) // everything
+	if s := l.Status(); s.First != 21 || s.Last != 148 || blocksOnDisk(t, l) != recentBlocks {
+		t.Errorf("got %d to %d and %d blocks, want the newest %d blocks, from 21", s.First, s.Last, blocksOnDisk(t, l), recentBlocks)
 	}
 	closeLog(t, l)
 	l = openLog(t, Options{Dir: dir})
-	if last := mustAppend(t, l, event("x")); last != 21 {
-		t.Errorf("got offset %d in an emptied log, want 21: offsets are never given twice", last)
+	if last := mustAppend(t, l, event("x")); last != 149 {
+		t.Errorf("got offset %d, want 149: offsets are never given twice", last)
 	}
 }
 
@@ -120,6 +122,7 @@ func TestTrimManyBlocks(t *testing.T) {
 	settle(t, l, "up", 0)
 	const n = trimAhead + maxDeletesAlone + 5
 	writes := make([]write, 0, 100)
+	cumulative := uint64(0)
 	for i := 0; i < n; i += 100 { // as single appends would have made them, but faster
 		writes = writes[:0]
 		for j := i; j < min(n, i+100); j++ {
@@ -130,7 +133,9 @@ func TestTrimManyBlocks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			writes = append(writes, write{blockKey(gateway.Offset(j + 1)), s.seal(b, header{first: gateway.Offset(j + 1), epoch: 1})})
+			block := s.seal(b, header{first: gateway.Offset(j + 1), epoch: 1, cumulative: cumulative})
+			cumulative += uint64(len(block))
+			writes = append(writes, write{blockKey(gateway.Offset(j + 1)), block})
 		}
 		if err := l.engine.commit(writes); err != nil {
 			t.Fatal(err)
@@ -141,12 +146,12 @@ func TestTrimManyBlocks(t *testing.T) {
 	if s := l.Status(); s.Last != n {
 		t.Fatalf("got last %d, want %d", s.Last, n)
 	}
-	settle(t, l, "up", n-1)
-	waitFor(t, "trim", func() bool { return l.Status().First == n && blocksOnDisk(t, l) == 1 })
+	settle(t, l, "up", n-recentBlocks-1)
+	waitFor(t, "trim", func() bool { return l.Status().First == n-recentBlocks && blocksOnDisk(t, l) == recentBlocks+1 })
 	mustAppend(t, l, event("y"))
 	settle(t, l, "up", n+1)
-	if got := blocksOnDisk(t, l); got != 0 {
-		t.Errorf("got %d blocks at the end, want 0", got)
+	if got := blocksOnDisk(t, l); got != recentBlocks {
+		t.Errorf("got %d blocks at the end, want %d", got, recentBlocks)
 	}
 }
 
@@ -156,6 +161,7 @@ func TestDropCursor(t *testing.T) {
 	l := openLog(t, Options{Dir: dir})
 	settle(t, l, "gone", 0)
 	appendBlocks(t, l, 5)
+	appendBlocks(t, l, recentBlocks)
 	settle(t, l, "up", 10)
 	if s := l.Status(); s.First != 1 {
 		t.Fatalf("got first %d, want 1", s.First)

@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"fmt"
 	"time"
 
 	"gateway"
@@ -14,6 +15,8 @@ type writer struct {
 	*Log
 	seal    *sealer
 	trim    trimmer
+	newest  newest
+	ahead   preallocator
 	spare   *group
 	started time.Time // the newest commit
 	trimAt  time.Time // when to trim though nothing else happens; zero: not at all
@@ -21,12 +24,21 @@ type writer struct {
 	bytes   uint64 // of all blocks ever written
 }
 
-func newWriter(l *Log, s state, seal *sealer) *writer {
-	return &writer{
+func newWriter(l *Log, s state, seal *sealer) (*writer, error) {
+	w := &writer{
 		Log: l, seal: seal, bytes: s.cumulative,
 		trim:   newTrimmer(l.engine, s),
+		ahead:  preallocator{dir: l.engine.dir},
 		trimAt: time.Now().Add(lazyCommit), // what a kill left over
 	}
+	refs, err := l.engine.newestBlocks(s.first, recentBlocks)
+	if err != nil {
+		return nil, fmt.Errorf("find the newest blocks: %w", err)
+	}
+	for i := len(refs) - 1; i >= 0; i-- {
+		w.newest.push(refs[i].first)
+	}
+	return w, w.prepare()
 }
 
 func (w *writer) run() {
@@ -76,7 +88,7 @@ func (w *writer) dueIn(g *group, now time.Time) time.Duration {
 	switch {
 	case w.closing || w.failure != nil && !g.empty():
 		return 0
-	case g.urgent && (g.half() || w.room != nil):
+	case g.urgent && (g.half() || w.room != nil), w.ages.due.Load():
 		return 0
 	case g.urgent:
 		wait = w.started.Add(w.o.CommitInterval).Sub(now)
@@ -92,12 +104,18 @@ func (w *writer) dueIn(g *group, now time.Time) time.Duration {
 // commit makes g durable, in one synced transaction, and shows it to the readers.
 func (w *writer) commit(g *group) error {
 	w.started, w.trimAt = time.Now(), time.Time{}
+	w.ages.due.Store(false)
 	if err := w.failed(); err != nil {
 		return err
+	}
+	if err := w.prepare(); err != nil {
+		w.fail(err)
+		return w.failed()
 	}
 	var block []byte
 	writes := w.writes[:0]
 	if g.builder.count > 0 {
+		w.usage.glance(w.started)
 		g.header.cumulative = w.bytes
 		block = w.seal.seal(g.builder, g.header)
 		writes = append(writes, write{blockKey(g.first), block})
@@ -105,9 +123,15 @@ func (w *writer) commit(g *group) error {
 	writes = g.appendWrites(writes)
 	settled := w.settle(g)
 	cut, err := w.planTrim(settled, len(block), len(writes) == 0)
+	var gaps []gateway.Gap
 	if err == nil {
 		writes = cut.appendWrites(writes)
-		err = w.store(writes, cut.first)
+		var changes []write
+		gaps, changes, err = w.planGaps(settled, &cut, len(writes) > 0)
+		writes = append(writes, changes...)
+	}
+	if err == nil {
+		err = w.store(writes, cut.first, gaps)
 	}
 	clear(writes)
 	w.writes = writes[:0]
@@ -139,7 +163,7 @@ func (w *writer) settle(g *group) map[string]gateway.Offset {
 }
 
 // store commits the writes, if there are any.
-func (w *writer) store(writes []write, first gateway.Offset) error {
+func (w *writer) store(writes []write, first gateway.Offset, gaps []gateway.Gap) error {
 	if hook := w.o.hooks.beforeCommit; hook != nil {
 		if err := hook(); err != nil {
 			return err
@@ -149,8 +173,27 @@ func (w *writer) store(writes []write, first gateway.Offset) error {
 		return nil
 	}
 	// Readers learn of the trim before it happens, so that a block that is not there is not taken for a damage.
+	w.gaps.stage(gaps)
 	w.first.Store(uint64(first))
-	return w.engine.commit(writes)
+	err := w.engine.commit(writes)
+	w.gaps.settle(err == nil)
+	return err
+}
+
+// prepare gives the engine's next write-ahead log its blocks. On a full disk there is the ballast for that; and if even that is
+// gone, what is in hand still has room in the log in use, and nothing more is taken.
+func (w *writer) prepare() error {
+	err := w.ahead.prepare()
+	if isFullDisk(err) && w.usage.ballast.release() {
+		err = w.ahead.prepare()
+	}
+	full := isFullDisk(err)
+	w.usage.refused.Store(full)
+	if full {
+		w.usage.crowd()
+		return nil
+	}
+	return err
 }
 
 // publish lets everybody see what became durable.
@@ -160,12 +203,13 @@ func (w *writer) publish(g *group, block []byte, settled map[string]gateway.Offs
 		w.settled = settled
 		w.settledMu.Unlock()
 	}
-	written := len(block) + g.extra + len(cut.blocks)*keyOverhead
+	written := len(block) + g.extra + len(cut.keys)*keyOverhead
 	if block != nil {
 		w.bytes += uint64(len(block))
 		h := g.header
 		h.count = uint32(g.builder.count)
 		w.trim.appended(blockRef{h.first, len(block)})
+		w.newest.push(h.first)
 		w.last.Store(uint64(h.last()))
 		w.tail.push(h.first, h.last(), block)
 	}
@@ -173,7 +217,8 @@ func (w *writer) publish(g *group, block []byte, settled map[string]gateway.Offs
 		w.trimAt = time.Now().Add(trimPause)
 	}
 	w.counts.add(g, block, cut)
-	w.usage.wrote(written, w.bytes, w.trim.bytes)
+	w.losses.add(cut.lost)
+	w.usage.wrote(written, w.bytes, &cut)
 }
 
 // acknowledge calls the callbacks, group by group.

@@ -1,0 +1,177 @@
+package buffer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"gateway"
+)
+
+// salvage puts blocks and records that were carved out of files into a store. A block that is there already stays, and so
+// does a newer record.
+type salvage struct {
+	e      *engine
+	head   gateway.Offset
+	writes []write
+	bytes  int
+	blocks uint64 // put back
+	events uint64
+	lowest gateway.Offset // of the blocks put back
+	read   uint64         // bytes
+	tick   func(read uint64)
+}
+
+// salvageBytes bounds one transaction.
+const salvageBytes = 256 << 10
+
+// dir searches every file of a folder.
+func (s *salvage) dir(dir string, c carver) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() || e.Name() == reportName {
+			continue
+		}
+		name := filepath.Join(dir, e.Name())
+		n, err := carveFile(name, 0, c)
+		s.read += uint64(n)
+		if err != nil {
+			return carveError(name, err)
+		}
+		if s.tick != nil {
+			s.tick(s.read)
+		}
+	}
+	return s.flush()
+}
+
+// put takes a block, if the store does not have it.
+func (s *salvage) put(h header, block []byte, _ int64) error {
+	if h.last() < s.head {
+		return nil
+	}
+	err := s.e.get(blockKey(h.first), func(have []byte) error {
+		old, err := parseHeader(have)
+		if err == nil && (old.epoch > h.epoch || old.epoch == h.epoch && old.count >= h.count) {
+			return errKeep
+		}
+		return nil
+	})
+	if errors.Is(err, errKeep) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	s.blocks++
+	s.events += uint64(h.count)
+	if s.lowest == 0 || h.first < s.lowest {
+		s.lowest = h.first
+	}
+	return s.add(write{blockKey(h.first), slices.Clone(block)})
+}
+
+// errKeep says that what the store has is better.
+var errKeep = errors.New("keep")
+
+// putRecord takes a record, if it is newer than the store's of its key. One that the store does not have was deleted, if it is not newer than after.
+func (s *salvage) putRecord(r record, after uint64) error {
+	stamp, err := s.e.recordStamp(r.key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		stamp = after
+	case errors.Is(err, ErrCorrupt):
+		stamp = 0
+	case err != nil:
+		return err
+	}
+	if r.stamp <= stamp {
+		return nil
+	}
+	return s.add(write{slices.Clone(r.key), append([]byte{}, r.value...)})
+}
+
+func (s *salvage) add(w write) error {
+	s.writes = append(s.writes, w)
+	s.bytes += len(w.key) + len(w.value) + keyOverhead
+	if s.bytes < salvageBytes && len(s.writes) < maxKeys/2 {
+		return nil
+	}
+	return s.flush()
+}
+
+func (s *salvage) flush() error {
+	if len(s.writes) == 0 {
+		return nil
+	}
+	err := s.e.commit(s.writes)
+	clear(s.writes)
+	s.writes, s.bytes = s.writes[:0], 0
+	return err
+}
+
+// holes finds where blocks are missing between from and end (without), and where they contradict each other: then the one of
+// the older epoch goes. It reads every block from there on. Since and Until of a hole are the times of its neighbours.
+type holes struct {
+	from, end gateway.Offset
+	missing   []gateway.Gap
+	drop      []write
+	blocks    uint64
+	events    uint64
+	bytes     uint64
+	last      header // of the newest block; its count is 0 if there is none
+}
+
+func (s *holes) find(e *engine) error {
+	s.missing = nil
+	next := s.from
+	err := e.eachBlock(s.from, func(first gateway.Offset, block []byte) error {
+		h, err := parseHeader(block)
+		if err != nil || h.first != first || s.last.count > 0 && h.first <= s.last.last() && h.epoch <= s.last.epoch {
+			s.drop = append(s.drop, write{key: blockKey(first)})
+			return nil
+		}
+		if h.first > next {
+			s.missing = append(s.missing, hole(next, h.first-1, &s.last, &h))
+		}
+		next = max(next, h.last()+1)
+		s.blocks++
+		s.events += uint64(h.count)
+		s.bytes += uint64(len(block))
+		s.last = h
+		return nil
+	})
+	if next < s.end {
+		s.missing = append(s.missing, hole(next, s.end-1, &s.last, nil))
+	}
+	return err
+}
+
+// hole is a gap between two blocks, either of which may be unknown.
+func hole(from, to gateway.Offset, before, after *header) gateway.Gap {
+	g := gateway.Gap{From: from, To: to, Reason: gateway.LostDamage}
+	if before != nil && before.count > 0 {
+		g.Since = microseconds(before.wall)
+	}
+	if after != nil {
+		g.Until = microseconds(after.wall)
+	}
+	return g
+}
+
+func microseconds(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+func parseGap(value []byte) (gateway.Gap, error) {
+	var g gateway.Gap
+	if err := json.Unmarshal(value, &g); err != nil || g.From == 0 || g.To < g.From {
+		return g, fmt.Errorf("it is no gap: %q", value)
+	}
+	return g, nil
+}

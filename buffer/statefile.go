@@ -1,0 +1,93 @@
+package buffer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"gateway"
+)
+
+// stateName is the file in the data directory that says, beside the engine's files, that there is a log, how far it was
+// known to go, and what was being done about damage. A log whose files are gone is not a new log.
+const stateName = "state"
+
+// stateFile is its content. It is written at the beginning and at the end of a run, and by a repair.
+type stateFile struct {
+	LogID string `json:"log"`
+	Epoch uint32 `json:"epoch"`
+	// Clean says that the log was closed, and Last was the newest offset then. While it is open Clean is false.
+	Clean bool           `json:"clean"`
+	Last  gateway.Offset `json:"last"`
+	// Salvage is the folder in quarantine of which pieces are being put back, Rebuild that the whole store is made anew of
+	// it. Either goes on at the next start if it was cut off.
+	Salvage string `json:"salvage,omitempty"`
+	Rebuild bool   `json:"rebuild,omitempty"`
+	// Suspect asks the next start to read every table before it trusts the store: something was wrong while it ran.
+	Suspect bool `json:"suspect,omitempty"`
+}
+
+// readState returns the state of dir; fs.ErrNotExist if it has none, ErrCorrupt if it cannot be trusted.
+func readState(dir string) (stateFile, error) {
+	var s stateFile
+	b, err := os.ReadFile(filepath.Join(dir, stateName))
+	if err != nil {
+		return s, err
+	}
+	value, err := recordValue([]byte(stateName), b)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(value, &s); err != nil {
+		return s, errors.Join(err, ErrCorrupt)
+	}
+	return s, nil
+}
+
+// writeState replaces the state of dir, synced.
+func writeState(dir string, s stateFile) error {
+	value, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(filepath.Join(dir, stateName), appendRecord(nil, 0, []byte(stateName), value)); err != nil {
+		return fmt.Errorf("write down the state of the log: %w", err)
+	}
+	return nil
+}
+
+// replaceFile writes a file that is, whatever happens, either as it was or new.
+func replaceFile(name string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, removeIfThere(f.Name()))
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+func removeIfThere(name string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// syncDir makes what was renamed, made and removed in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
