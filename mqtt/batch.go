@@ -22,6 +22,7 @@ type batch struct {
 	extra   int    // bytes of the routes' topics and properties
 	token   chan<- struct{}
 	taken   []uint16 // packet ids of its QoS 2 publishes
+	owed    []owed   // its QoS 1 publishes
 	retains bool     // a route is for the retained store
 
 	// window is how many QoS 1 and 2 publishes are finished for the peer when the acks are written.
@@ -59,11 +60,11 @@ func (b *Broker) newBatch(s *session, c *conn) *batch {
 // recycle gives the batch back. What grew beyond the usual is left to the garbage collector.
 func (b *Broker) recycle(bt *batch) {
 	clear(bt.routes)
-	acks, routes, arena, taken, done := bt.acks[:0], bt.routes[:0], bt.arena[:0], bt.taken[:0], bt.doneFn
+	acks, routes, arena, taken, owed, done := bt.acks[:0], bt.routes[:0], bt.arena[:0], bt.taken[:0], bt.owed[:0], bt.doneFn
 	if cap(arena) > 4*readSize || cap(routes) > 1024 {
 		routes, arena = nil, nil
 	}
-	*bt = batch{acks: acks, routes: routes, arena: arena, taken: taken, doneFn: done}
+	*bt = batch{acks: acks, routes: routes, arena: arena, taken: taken, owed: owed, doneFn: done}
 	b.batches.Put(bt)
 }
 
@@ -92,8 +93,11 @@ func (bt *batch) addAck(kind byte, id uint16, reason byte) {
 }
 
 // done is called by the log, on its goroutine, when the events are durable (or never will be).
-func (bt *batch) done(_ gateway.Offset, err error) {
+func (bt *batch) done(last gateway.Offset, err error) {
 	s := bt.s
+	if n := bt.stored0 + bt.stored; err == nil && n > 0 && s.b.retries.own.Load() == 0 {
+		s.b.retries.own.CompareAndSwap(0, uint64(last)-n+1)
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			s.b.panicked("settle batch", p)
@@ -119,8 +123,13 @@ func (s *session) settle(bt *batch, err error) {
 	}
 }
 
-// queue puts bt behind the session's earlier batches. One goroutine at a time queues: the one that holds the turn.
-func (s *session) queue(bt *batch) {
+// queue puts bt behind the session's earlier batches. One goroutine at a time queues: the one that holds the turn. It
+// returns how many publishes the client is owed acknowledgements for before those of bt.
+func (s *session) queue(bt *batch) (owed int) {
+	reached := int64(0)
+	if len(bt.owed) > 0 {
+		reached = bt.c.out.reached()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.first == nil {
@@ -129,6 +138,10 @@ func (s *session) queue(bt *batch) {
 		s.last.next = bt
 	}
 	s.last = bt
+	if len(bt.owed) > 0 {
+		owed = bt.c.owing.enter(bt, reached)
+	}
+	return owed
 }
 
 // unqueue takes back the batch queued last, which the log did not take.
@@ -148,6 +161,9 @@ func (s *session) unqueue(bt *batch) {
 		before.next = bt.next
 	}
 	s.last, bt.next = before, nil
+	if len(bt.owed) > 0 {
+		bt.c.owing.leave(bt)
+	}
 }
 
 // finish writes the acknowledgements of a settled batch and hands its publishes to the router. s.mu is held, so it
@@ -168,10 +184,12 @@ func (s *session) finish(bt *batch) {
 	}
 	b.stats.stored.Add(bt.stored0 + bt.stored)
 	b.stats.unlogged.Add(bt.unlogged)
-	if bt.c != nil && len(bt.acks) > 0 {
+	if bt.c != nil && len(bt.acks) > 0 && !bt.c.owing.sealed {
 		b.stats.acked.Add(bt.acked)
 		bt.c.acknowledged.Add(bt.window)
-		bt.c.send(bt.acks)
+		if start := bt.c.send(bt.acks); start >= 0 && len(bt.owed) > 0 {
+			bt.c.owing.wrote(bt, start)
+		}
 	}
 	if len(bt.routes) > 0 || bt.token != nil {
 		b.router.push(bt)

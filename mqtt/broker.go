@@ -32,6 +32,9 @@ import (
 // for longer, and another error only when the log has failed for good. Called by many connections at the same time.
 type Log interface {
 	Submit(ctx context.Context, batch gateway.Batch, done func(last gateway.Offset, err error)) error
+	// Recent calls fn with the newest events, oldest first, and the marks that they were submitted with (see gateway.Batch),
+	// as far back as the log cares to keep them. fn's error ends it and is returned. Called once, when a device first sends again.
+	Recent(fn func(e *gateway.Entry, mark uint32) error) error
 }
 
 // Listener is an address to listen on.
@@ -111,6 +114,7 @@ type Broker struct {
 	router    *router
 	waiting   waiting
 	sessions  sessions
+	retries   *retries
 	started   time.Time
 	stats     stats
 	full      *throttle // the log is full
@@ -121,6 +125,8 @@ type Broker struct {
 	crowded   *throttle // more connections than allowed
 	hoard     *throttle // retained publishes beyond the bound
 	refused   *throttle // connections that got no session
+	denied    *throttle // publishes that no rule allows
+	unheard   *throttle // subscriptions refused
 	faulty    *throttle // clients disconnected over what they sent
 	deaf      *throttle // clients disconnected because they do not read
 
@@ -148,7 +154,7 @@ func New(o Options, log Log) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{
-		o: o, log: o.Logger, sink: log, started: time.Now(),
+		o: o, log: o.Logger, sink: log, started: time.Now(), retries: newRetries(),
 		keeperWake: make(chan struct{}, 1), conns: map[*conn]struct{}{},
 	}
 	b.sessions = newSessions(b)

@@ -57,6 +57,12 @@ type conn struct {
 	subID     uint16 // packet id of the SUBSCRIBE or UNSUBSCRIBE that mochi handles
 	counts    counts
 
+	// Publishes that are sent again. See kept.
+	owing    owing     // guarded by s.mu
+	tail     []kept    // of the client's previous connection
+	recalled bool      // and the log has no more to say about it
+	ids      packetIDs // of the client's publishes
+
 	welcome, told atomic.Bool  // CONNACK was sent; DISCONNECT was
 	hanging       atomic.Bool  // hangUp is under way
 	acknowledged  atomic.Int64 // see taken
@@ -83,7 +89,8 @@ var (
 func (b *Broker) newConn(ctx context.Context, raw net.Conn) *conn {
 	c := &conn{b: b, raw: raw, moved: make(chan struct{}, 1), log: b.log.With("remote", raw.RemoteAddr().String())}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
-	c.out = outbox{raw: raw, try: newDirectWriter(raw), spare: &b.buffers, base: b.o.WriteBuffer, limit: b.o.WriteBuffer, fail: c.stop}
+	c.owing.all = &b.retries.live
+	c.out = outbox{raw: raw, try: newDirectWriter(raw), peer: newPeerView(raw), spare: &b.buffers, base: b.o.WriteBuffer, limit: b.o.WriteBuffer, fail: c.stop}
 	return c
 }
 
@@ -160,12 +167,14 @@ func (c *conn) deliver(p []byte) error {
 	return nil
 }
 
-// send puts whole packets into the outbox. It never blocks; a client that lets too much gather is closed. Safe for
-// concurrent use.
-func (c *conn) send(p []byte) {
-	if !c.out.put(p) {
+// send puts whole packets into the outbox. It never blocks; a client that lets too much gather is closed. It returns
+// where in the output they stand, -1 if the connection has ended. Safe for concurrent use.
+func (c *conn) send(p []byte) (start int64) {
+	start, ok := c.out.put(p)
+	if !ok {
 		c.overflow()
 	}
+	return start
 }
 
 func (c *conn) overflow() {

@@ -128,6 +128,7 @@ func (c *conn) admit(pk *packets.Packet) error {
 		pk.Connect.ClientIdentifier = id
 	}
 	user := string(pk.Connect.Username)
+	c.user, c.id = user, id
 	if !c.b.o.Policy.Authenticate(user, pk.Connect.Password) {
 		c.b.stats.authFailures.Add(1)
 		return &refusal{packets.ErrBadUsernameOrPassword, "wrong user name or password"}
@@ -135,7 +136,6 @@ func (c *conn) admit(pk *packets.Packet) error {
 	if int(c.b.clients.Load()) >= c.b.o.MaxClients && !c.b.sessions.connected(id) {
 		return &refusal{packets.ErrServerBusy, fmt.Sprintf("there are %d clients, the most allowed", c.b.o.MaxClients)}
 	}
-	c.user, c.id = user, id
 	if pk.Connect.WillFlag {
 		if err := c.admitWill(pk); err != nil {
 			return err

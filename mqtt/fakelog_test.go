@@ -19,8 +19,10 @@ type fakeLog struct {
 	mu        sync.Mutex
 	queue     []fakeBatch
 	durable   []gateway.Event
-	held      bool // batches wait for release
-	permits   int  // batches that may be committed although held
+	marks     []uint32 // of durable
+	recents   int      // calls of Recent
+	held      bool     // batches wait for release
+	permits   int      // batches that may be committed although held
 	full      bool
 	most      int    // events of a batch, where it is not 0
 	unfit     string // payload of an event that it never takes, where it is not empty
@@ -33,6 +35,7 @@ type fakeLog struct {
 
 type fakeBatch struct {
 	events []gateway.Event
+	marks  []uint32
 	done   func(gateway.Offset, error)
 }
 
@@ -70,6 +73,8 @@ func (l *fakeLog) Submit(ctx context.Context, b gateway.Batch, done func(gateway
 		e.Data, e.Extensions = slices.Clone(e.Data), maps.Clone(e.Extensions)
 		events[i] = e
 	}
+	marks := make([]uint32, len(events))
+	copy(marks, b.Marks)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -85,12 +90,36 @@ func (l *fakeLog) Submit(ctx context.Context, b gateway.Batch, done func(gateway
 		l.refusals++
 		return gateway.ErrFull
 	}
-	l.queue = append(l.queue, fakeBatch{events, done})
+	l.queue = append(l.queue, fakeBatch{events, marks, done})
 	l.nudge()
 	return nil
 }
 
 func (l *fakeLog) isUnfit(e gateway.Event) bool { return string(e.Data) == l.unfit }
+
+// Recent calls fn with all that is durable, IDs filled in.
+func (l *fakeLog) Recent(fn func(e *gateway.Entry, mark uint32) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.recents++
+	for i, e := range l.durable {
+		entry := gateway.Entry{Offset: gateway.Offset(i + 1), Event: e}
+		if e.ID == "" {
+			entry.Event.ID = gateway.EventID("fake", 1, entry.Offset)
+		}
+		if err := fn(&entry, l.marks[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readings counts the calls of Recent.
+func (l *fakeLog) readings() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.recents
+}
 
 // append is what a design without callbacks has: it returns when the events are durable.
 func (l *fakeLog) append(events ...gateway.Event) error {
@@ -120,6 +149,7 @@ func (l *fakeLog) commitAll() {
 		err := l.failed
 		if err == nil {
 			l.durable = append(l.durable, b.events...)
+			l.marks = append(l.marks, b.marks...)
 		}
 		last := gateway.Offset(len(l.durable))
 		l.mu.Unlock()

@@ -2,13 +2,10 @@ package mqtt
 
 import (
 	"reflect"
-	"strings"
 	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
-
-	"gateway"
 )
 
 // deliveryQueue is how many deliveries mochi queues for one client before it drops further ones. The queue is worked
@@ -136,29 +133,6 @@ func (h *hooks) OnPacketEncode(cl *mochi.Client, pk packets.Packet) packets.Pack
 		}
 	}
 	return pk
-}
-
-// OnSubscribe makes filters that mochi would accept, but MQTT does not, ones that it refuses.
-func (h *hooks) OnSubscribe(_ *mochi.Client, pk packets.Packet) packets.Packet {
-	for i := range pk.Filters {
-		filter := pk.Filters[i].Filter
-		plain, ok := withoutShare(filter)
-		if !ok || gateway.ValidFilter(plain) != nil || strings.Count(filter, "/") >= topicLevels {
-			pk.Filters[i].Filter = ""
-		}
-	}
-	return pk
-}
-
-// OnSubscribed counts the sessions that subscribe: while there is none, only retained publishes are routed.
-func (h *hooks) OnSubscribed(cl *mochi.Client, _ packets.Packet, reasons []byte) {
-	s := connOf(cl).s
-	for _, reason := range reasons {
-		if reason < packets.ErrUnspecifiedError.Code && !s.subscribed {
-			s.subscribed = true
-			h.b.subscribers.Add(1)
-		}
-	}
 }
 
 // OnPublish sets the expiry of a publish by the monotonic clock. See router.expire.

@@ -115,6 +115,7 @@ func (c *conn) onPublish(f frame) error {
 	}
 	c.counts.received++
 	if t.refused.Code != 0 {
+		p.topic = t.name
 		return c.refusePublish(&p, t.refused)
 	}
 	p.topic = t.name
@@ -158,6 +159,7 @@ func (c *conn) countReceive(p *publish) error {
 // connection: an acknowledgement would say that we keep it.
 func (c *conn) refusePublish(p *publish, code packets.Code) error {
 	c.counts.refused++
+	c.b.denied.report(c.about(p.topic) + ": " + code.Reason)
 	switch {
 	case p.qos == 0:
 		return nil
@@ -182,10 +184,16 @@ func (c *conn) gather() *batch {
 // enough is submitted before that.
 func (c *conn) add(p *publish, captured bool) error {
 	var e gateway.Event
-	size := 0
+	size, hash := 0, uint64(0)
 	if captured {
 		e = c.mapper.event(p)
 		size = logSize(&e)
+	}
+	if captured && p.qos == 1 {
+		hash = c.b.retries.hash(p.topic, e.ID, e.Data)
+		if c.sentAgain(p, hash) {
+			return nil
+		}
 	}
 	if n := len(c.ws.events); n > 0 && (c.ws.size+size > batchSize || n == batchEvents) {
 		if err := c.submit(); err != nil {
@@ -212,13 +220,16 @@ func (c *conn) add(p *publish, captured bool) error {
 		bt.addAck(packets.Puback, p.packetID, 0)
 		bt.acked++
 		bt.window++
+		if captured {
+			bt.owe(p.packetID, hash)
+		}
 	case 2:
 		bt.addAck(packets.Pubrec, p.packetID, 0)
 		bt.acked++
 		bt.taken = append(bt.taken, p.packetID)
 	}
 	if captured {
-		c.ws.marks = append(c.ws.marks, bt.mark(p.qos))
+		c.ws.marks = append(c.ws.marks, bt.mark(p, c.ids.again > 0))
 	}
 	if p.retain || c.b.subscribers.Load() > 0 {
 		bt.retains = bt.retains || p.retain

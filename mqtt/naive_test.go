@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -48,6 +49,20 @@ func naiveTap(t testing.TB, s setup, log *fakeLog) server {
 	return startNaive(t, s, &naiveHook{log: log, tap: true, publish: (*naiveHook).appendNow})
 }
 
+// naiveKnownID is naiveTap, and takes a publish with DUP for known if its packet id is.
+func naiveKnownID(t testing.TB, s setup, log *fakeLog) server {
+	return startNaive(t, s, &naiveHook{log: log, tap: true, publish: func(h *naiveHook, cl *mochi.Client, pk packets.Packet) error {
+		return h.appendUnknown(cl, pk, strconv.Itoa(int(pk.PacketID)))
+	}})
+}
+
+// naiveKnownPayload is naiveTap, and takes a publish with DUP for known if its topic and payload are.
+func naiveKnownPayload(t testing.TB, s setup, log *fakeLog) server {
+	return startNaive(t, s, &naiveHook{log: log, tap: true, publish: func(h *naiveHook, cl *mochi.Client, pk packets.Packet) error {
+		return h.appendUnknown(cl, pk, pk.TopicName+string(pk.Payload))
+	}})
+}
+
 type naiveHook struct {
 	mochi.HookBase
 	server  *mochi.Server
@@ -58,6 +73,7 @@ type naiveHook struct {
 
 	mu       sync.Mutex
 	injected map[*mochi.Client]int // packets of the client that come through OnPublish again; guarded by mu
+	known    map[string]bool       // guarded by mu
 }
 
 func (h *naiveHook) ID() string         { return "naive" }
@@ -90,6 +106,18 @@ func naiveEvent(pk packets.Packet) gateway.Event {
 
 func (h *naiveHook) appendNow(_ *mochi.Client, pk packets.Packet) error {
 	return h.log.append(naiveEvent(pk))
+}
+
+// appendUnknown is appendNow, but for DUP with a key that was there before.
+func (h *naiveHook) appendUnknown(cl *mochi.Client, pk packets.Packet, key string) error {
+	h.mu.Lock()
+	known := h.known[key]
+	h.known[key] = true
+	h.mu.Unlock()
+	if known && pk.FixedHeader.Dup {
+		return nil
+	}
+	return h.appendNow(cl, pk)
 }
 
 func (h *naiveHook) deferAckByID(cl *mochi.Client, pk packets.Packet) error {
@@ -134,6 +162,7 @@ func startNaive(t testing.TB, s setup, h *naiveHook) server {
 	}
 	h.server = mochi.New(&mochi.Options{Capabilities: capabilities, Logger: slog.New(slog.DiscardHandler)})
 	h.policy, h.injected = setupPolicy(t, s), map[*mochi.Client]int{}
+	h.known = map[string]bool{}
 	if err := h.server.AddHook(h, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +249,7 @@ func (c *tapConn) take(buf []byte) {
 			continue
 		}
 		topic := 4 + int(binary.BigEndian.Uint16(frame[2:]))
-		pk := packets.Packet{TopicName: string(frame[4:topic]), Payload: frame[topic+2:]}
+		pk := packets.Packet{TopicName: string(frame[4:topic]), Payload: frame[topic+2:], PacketID: binary.BigEndian.Uint16(frame[topic:]), FixedHeader: packets.FixedHeader{Dup: frame[0]&8 != 0}}
 		if c.hook.publish(c.hook, nil, pk) == nil {
 			_, _ = c.Conn.Write([]byte{packets.Puback << 4, 2, frame[topic], frame[topic+1]})
 		}

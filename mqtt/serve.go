@@ -72,7 +72,7 @@ func (c *conn) logRefusal(err error) {
 	var why *refusal
 	c.log.Debug("no session", "error", err)
 	if errors.As(err, &why) || errors.As(err, &code) {
-		c.b.refused.report(fmt.Sprintf("%s %q: %v", c.raw.RemoteAddr(), c.id, err))
+		c.b.refused.report(fmt.Sprintf("%s, user %.64q, client %.64q: %v", c.raw.RemoteAddr(), c.user, c.id, err))
 	}
 }
 
@@ -118,6 +118,7 @@ func (c *conn) begin(ctx context.Context) {
 	s := c.s
 	w := s.will
 	s.will, s.expireAt = nil, time.Time{}
+	c.joinTail()
 	if c.clean {
 		if w != nil {
 			s.publishWill(ctx, w)
@@ -133,6 +134,7 @@ func (c *conn) begin(ctx context.Context) {
 // leave ends the connection's part in its session: the will, and the session itself or the time it has left.
 func (c *conn) leave(ctx context.Context) {
 	s := c.s
+	c.leaveTail()
 	c.leaveWill(ctx)
 	if c.lasting {
 		s.offline = true

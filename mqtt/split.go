@@ -25,12 +25,16 @@ func logSize(e *gateway.Event) int {
 	return n
 }
 
-// mark says how far the batch is, behind an event of that QoS.
-func (bt *batch) mark(qos byte) mark {
-	return mark{
-		qos: qos, acks: uint32(len(bt.acks)), taken: uint32(len(bt.taken)),
+// mark says how far the batch is, behind the event of p.
+func (bt *batch) mark(p *publish, again bool) mark {
+	m := mark{
+		qos: p.qos, dup: p.dup, again: again, owed: uint32(len(bt.owed)), acks: uint32(len(bt.acks)), taken: uint32(len(bt.taken)),
 		unlogged: uint32(bt.unlogged), acked: uint32(bt.acked), window: uint32(bt.window),
 	}
+	if p.qos == 1 {
+		m.id = p.packetID
+	}
+	return m
 }
 
 // refuseBatch answers for a batch that the log can never take. What was gathered into one batch is our doing, so the
@@ -57,6 +61,10 @@ func (b *Broker) split(bt *batch, ws *workspace, n int) (first *batch, firstWork
 	first, rest = b.newBatch(bt.s, bt.c), b.newBatch(bt.s, bt.c)
 	first.acks, rest.acks = append(first.acks, bt.acks[:at.acks]...), append(rest.acks, bt.acks[at.acks:]...)
 	first.taken, rest.taken = append(first.taken, bt.taken[:at.taken]...), append(rest.taken, bt.taken[at.taken:]...)
+	first.owed, rest.owed = append(first.owed, bt.owed[:at.owed]...), append(rest.owed, bt.owed[at.owed:]...)
+	for i := range rest.owed {
+		rest.owed[i].end -= int64(at.acks)
+	}
 	first.unlogged, rest.unlogged = uint64(at.unlogged), bt.unlogged-uint64(at.unlogged)
 	first.acked, rest.acked = uint64(at.acked), bt.acked-uint64(at.acked)
 	first.window, rest.window = int64(at.window), bt.window-int64(at.window)
@@ -89,6 +97,7 @@ func (m *mark) since(at mark) {
 	m.unlogged -= at.unlogged
 	m.acked -= at.acked
 	m.window -= at.window
+	m.owed -= at.owed
 }
 
 func (bt *batch) countStored(ws *workspace) {
@@ -108,6 +117,7 @@ func (b *Broker) refuseEvent(bt *batch, ws *workspace, cause error) error {
 	b.unfit.report(s.id + ": " + cause.Error())
 	b.stats.refused.Add(1)
 	bt.stored0, bt.stored = 0, 0
+	bt.owed = bt.owed[:0] // what else is in the batch is new when it is sent again
 	if c == nil {
 		b.giveUp(bt, ws)
 		return cause

@@ -90,12 +90,12 @@ func (b *Broker) submit(ctx context.Context, bt *batch, ws *workspace) error {
 // offer tries once. If it returns nil, bt is not ours any more.
 func (b *Broker) offer(ctx context.Context, bt *batch, ws *workspace) error {
 	s := bt.s
-	s.queue(bt)
+	owed := s.queue(bt)
 	if len(ws.events) == 0 {
 		s.settle(bt, nil)
 		return nil
 	}
-	if err := b.sink.Submit(ctx, gateway.Batch{Events: ws.events}, bt.doneFn); err != nil {
+	if err := b.sink.Submit(ctx, gateway.Batch{Events: ws.events, Marks: ws.retryMarks(owed)}, bt.doneFn); err != nil {
 		s.unqueue(bt)
 		return err
 	}

@@ -26,6 +26,8 @@ type throttle struct {
 
 func (b *Broker) makeThrottles() {
 	b.refused = &throttle{log: b.log, message: "connection refused"}
+	b.denied = &throttle{log: b.log, message: "publish refused: before MQTT 5 its client is disconnected"}
+	b.unheard = &throttle{log: b.log, message: "subscription refused"}
 	b.faulty = &throttle{log: b.log, message: "client disconnected over what it sent"}
 	b.deaf = &throttle{log: b.log, message: "client disconnected: it does not read what is sent to it"}
 	b.unfit = &throttle{log: b.log, message: "publish refused by the log: it can never take it"}

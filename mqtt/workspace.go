@@ -12,13 +12,16 @@ type workspace struct {
 	// events were gathered from the frames consumed so far and not yet submitted; marks has one for each.
 	events []gateway.Event
 	marks  []mark
-	size   int // what events take in the log, at most
+	retry  []uint32 // marks for the log
+	size   int      // what events take in the log, at most
 }
 
-// mark is an event's QoS and how far its batch was when the event was in it, so that a batch can be split.
+// mark is an event's QoS, its packet id if that is 1, whether packet ids tell the client's publishes apart not, and how far its batch was when the event was in it, so that a batch can be split.
 type mark struct {
-	qos                                  byte
-	acks, taken, unlogged, acked, window uint32
+	qos                                        byte
+	dup, again                                 bool
+	id                                         uint16
+	acks, taken, unlogged, acked, window, owed uint32
 }
 
 func (b *Broker) takeWorkspace() *workspace {

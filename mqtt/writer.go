@@ -20,26 +20,35 @@ const (
 type outbox struct {
 	raw   net.Conn
 	try   *directWriter // nil where a write cannot be tried, as with TLS
+	peer  *peerView     // nil for what is not TCP; used under mu
 	spare *sync.Pool    // of *[]byte
 	base  int           // the limit in ordinary times
 	fail  func(error)   // called when a write fails
 
 	mu      sync.Mutex
-	waiting *[]byte       // nil or not empty; guarded by mu
-	writing int           // bytes in the write under way; guarded by mu
-	running bool          // a goroutine writes; guarded by mu
-	closed  bool          // nothing more is taken; guarded by mu
-	limit   int           // of bytes waiting and being written; guarded by mu
-	idle    chan struct{} // closed, if not nil, when nothing is left to write; guarded by mu
-	low     chan struct{} // closed, if not nil, when no more than base is left; guarded by mu
-	flow    *flow         // nil where the client has no Receive Maximum; guarded by mu
+	waiting *[]byte // nil or not empty; guarded by mu
+	writing int     // bytes in the write under way; guarded by mu
+	running bool    // a goroutine writes; guarded by mu
+	closed  bool    // nothing more is taken; guarded by mu
+	limit   int     // of bytes waiting and being written; guarded by mu
+	// The output is counted in bytes, before TLS.
+	taken     int64         // guarded by mu
+	wrote     int64         // of that, to the socket; guarded by mu
+	lastWrite int64         // where the newest write of the goroutine begins; guarded by mu
+	idle      chan struct{} // closed, if not nil, when nothing is left to write; guarded by mu
+	low       chan struct{} // closed, if not nil, when no more than base is left; guarded by mu
+	flow      *flow         // nil where the client has no Receive Maximum; guarded by mu
 }
 
-// put takes p and says false if that is more than may wait.
-func (o *outbox) put(p []byte) bool {
+// put takes p and says false if that is more than may wait. start is where p stands in the output, -1 if it was not taken.
+func (o *outbox) put(p []byte) (start int64, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.putLocked(p)
+	start, size := o.taken, int64(len(p))
+	if ok = o.putLocked(p); o.taken-start < size {
+		start = -1
+	}
+	return start, ok
 }
 
 func (o *outbox) putLocked(p []byte) bool {
@@ -49,11 +58,14 @@ func (o *outbox) putLocked(p []byte) bool {
 	if o.backlog()+len(p) > o.limit {
 		return false
 	}
+	o.taken += int64(len(p))
 	// Here alone something is written under the lock. It may be: the write does not wait, whatever the client does, so mu,
 	// and s.mu of those who send acknowledgements, are held for one system call. Only under mu is it known that no
 	// goroutine writes and nothing waits, which this must not overtake. A socket that takes nothing gets a goroutine.
 	if !o.running && o.try != nil {
-		if p = p[o.try.write(p):]; len(p) == 0 {
+		n := o.try.write(p)
+		o.wrote += int64(n)
+		if p = p[n:]; len(p) == 0 {
 			return true
 		}
 	}
@@ -99,18 +111,26 @@ func (o *outbox) write() {
 			o.mu.Unlock()
 			return
 		}
-		o.writing = len(*buf)
+		o.writing, o.lastWrite = len(*buf), o.wrote
 		o.signalLow()
 		o.mu.Unlock()
-		if _, err := o.raw.Write(*buf); err != nil {
+		n, err := o.raw.Write(*buf)
+		if err != nil {
 			o.discard()
 			o.fail(err)
 		}
+		o.count(n)
 		if cap(*buf) <= keptBuffer {
 			*buf = (*buf)[:0]
 			o.spare.Put(buf)
 		}
 	}
+}
+
+func (o *outbox) count(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wrote += int64(n)
 }
 
 func (o *outbox) signalLow() {

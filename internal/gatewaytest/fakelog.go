@@ -16,6 +16,7 @@ import (
 type FakeLog struct {
 	mu      sync.Mutex // guards what follows
 	entries []gateway.Entry
+	marks   []uint32 // of entries
 	cursors map[string]gateway.Offset
 	kv      map[string][]byte
 	batches []gateway.Batch
@@ -58,7 +59,7 @@ func (l *FakeLog) take(b gateway.Batch) (last gateway.Offset, err error) {
 		}
 	}
 	now := time.Now()
-	for _, e := range b.Events {
+	for i, e := range b.Events {
 		last = gateway.Offset(len(l.entries) + 1)
 		if e.ID == "" {
 			e.ID = gateway.EventID("fake", 1, last)
@@ -67,6 +68,11 @@ func (l *FakeLog) take(b gateway.Batch) (last gateway.Offset, err error) {
 			e.Time = now
 		}
 		l.entries = append(l.entries, gateway.Entry{Offset: last, Received: now, Event: e})
+		mark := uint32(0)
+		if i < len(b.Marks) {
+			mark = b.Marks[i]
+		}
+		l.marks = append(l.marks, mark)
 	}
 	for _, c := range b.Cursors {
 		if end := gateway.Offset(len(l.entries)); c.Offset > end {
@@ -81,7 +87,7 @@ func (l *FakeLog) take(b gateway.Batch) (last gateway.Offset, err error) {
 		}
 		l.kv[kv.Key] = slices.Clone(kv.Value)
 	}
-	l.batches = append(l.batches, gateway.Batch{Events: b.Events, Cursors: slices.Clone(b.Cursors), KV: slices.Clone(b.KV)})
+	l.batches = append(l.batches, gateway.Batch{Events: b.Events, Marks: slices.Clone(b.Marks), Cursors: slices.Clone(b.Cursors), KV: slices.Clone(b.KV)})
 	if len(b.Events) > 0 {
 		close(l.grew)
 		l.grew = make(chan struct{})
@@ -123,6 +129,19 @@ func (l *FakeLog) Status() gateway.LogStatus {
 	defer l.mu.Unlock()
 	last := gateway.Offset(len(l.entries))
 	return gateway.LogStatus{LogID: "fake", Epoch: 1, First: 1, Last: last, Appended: uint64(last), Cursors: maps.Clone(l.cursors)}
+}
+
+// Recent calls fn with all entries and the marks that they were submitted with, oldest first.
+func (l *FakeLog) Recent(fn func(e *gateway.Entry, mark uint32) error) error {
+	l.mu.Lock()
+	entries, marks := slices.Clone(l.entries), slices.Clone(l.marks)
+	l.mu.Unlock()
+	for i := range entries {
+		if err := fn(&entries[i], marks[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // KV is a copy of the keys and values.
