@@ -53,9 +53,9 @@ func (f *Forwarder) settle(ctx context.Context, b *batch, n int, dead []casualty
 func (f *Forwarder) settleStep(ctx context.Context, b *batch, from, upTo int, letters []gateway.KeyValue) error {
 	to, entries := b.entries[len(b.entries)-1].Offset, len(b.entries)
 	if upTo < len(b.matched) {
-		to = b.matched[upTo].Offset - 1
-		for entries = b.settled; b.entries[entries].Offset <= to; {
-			entries++
+		// Up to the entry before it, not to the offset before it: a gap has the last of its offsets.
+		for entries = b.settled; b.entries[entries].Offset < b.matched[upTo].Offset; entries++ {
+			to = b.entries[entries].Offset
 		}
 	}
 	if err := f.submit(ctx, to, letters); err != nil {
