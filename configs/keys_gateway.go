@@ -51,7 +51,7 @@ func gatewayKeys() []Key {
 		},
 		{
 			Path: "buffer.commit_interval", Kind: KindDuration, most: 60e9,
-			Help:  "How long events gather before they are synced to the disk together. 0s: at once; longer saves wear of the card and makes devices wait as long for their acknowledgement.",
+			Help:  "How long events gather before they are synced to the disk together. 0s: at once. Longer wears the card less and makes devices wait up to as long for an acknowledgement, so one that sends one event at a time sends one an interval. A power cut still costs nothing that was acknowledged: devices send again what was not, and QoS 0 events of up to one interval are lost. See docs/flash.md.",
 			place: func(c *Config, _ int) any { return &c.Buffer.CommitInterval },
 		},
 		{

@@ -25,6 +25,8 @@ type plan struct {
 	log        buffer.Options
 	broker     mqtt.Options
 	forwarders []forwarderPlan
+	// adminListen is where metrics are served, "" for nowhere.
+	adminListen string
 }
 
 // forwarderPlan is a forwarder without its log and its sink.
@@ -54,8 +56,7 @@ func asUsage(err error) error {
 
 func newPlan(cfg *configs.Config) (*plan, error) {
 	p := &plan{
-		id:  cfg.ID,
-		log: logOptions(cfg),
+		id: cfg.ID, log: logOptions(cfg), adminListen: cfg.Admin.Listen,
 	}
 	var problems configs.Problems
 	if err := p.planBroker(cfg); err != nil {

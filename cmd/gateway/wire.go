@@ -17,13 +17,14 @@ import (
 )
 
 // instance is a running gateway: the log, the forwarders that empty it, and the broker that fills it, started in
-// this order and stopped in the reverse.
+// this order and stopped in the reverse. The local API is open as long as the log is.
 type instance struct {
 	log        *buffer.Log
 	broker     *mqtt.Broker
 	forwarders []*forwarder.Forwarder
 	sinks      []gateway.Sink
 	logger     *slog.Logger
+	api        localAPI
 
 	// intake ends before delivery: what it still stores, delivery may still deliver.
 	intake, delivery         *errgroup.Group
@@ -48,6 +49,7 @@ func (p *plan) start(logger *slog.Logger) (*instance, error) {
 		g.delivery.Go(func() error { return g.part(delivery, "forwarder "+f.Status().Name, f.Run) })
 	}
 	g.intake.Go(func() error { return g.part(intake, "broker", g.broker.Run) })
+	g.startAPI()
 	return g, nil
 }
 
@@ -91,6 +93,7 @@ func (g *instance) open(p *plan) error {
 	if g.broker, err = mqtt.New(broker, log); err != nil {
 		return err
 	}
+	g.openAPI(p)
 	return nil
 }
 
@@ -137,12 +140,16 @@ func (g *instance) shutdown() error {
 	g.stopDelivery()
 	err = errors.Join(err, g.delivery.Wait())
 	g.logger.Debug("delivery stopped")
+	g.stopAPI()
 	return errors.Join(err, g.close())
 }
 
 // close releases what open acquired, the log last.
 func (g *instance) close() error {
 	var errs []error
+	if g.api.server != nil {
+		errs = append(errs, g.api.server.Close())
+	}
 	if g.broker != nil {
 		errs = append(errs, g.broker.Close())
 	}
@@ -166,11 +173,7 @@ func (g *instance) addresses() []string {
 
 // status is a snapshot of all parts. Safe for concurrent use, also while stop runs.
 func (g *instance) status() (gateway.LogStatus, gateway.BrokerStatus, []gateway.ForwarderStatus) {
-	states := make([]gateway.ForwarderStatus, len(g.forwarders))
-	for i, f := range g.forwarders {
-		states[i] = f.Status()
-	}
-	return g.log.Status(), g.broker.Status(), states
+	return g.log.Status(), g.broker.Status(), g.forwarderStatus()
 }
 
 // cursorPrefix is what the cursors of forwarders begin with.
