@@ -4,10 +4,10 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
-PEERS   := mosquitto mosquitto-clients qemu-user strace
+PEERS   := mosquitto mosquitto-clients sqlite3 qemu-user strace
 
 .DEFAULT_GOAL := help
-.PHONY: help build run check test peers fuzz cross cross-test bench torture clean
+.PHONY: help build run check test peers fuzz cross cross-test bench torture powercut soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,11 +45,18 @@ cross: ## dist/gateway-linux-{amd64,arm64,armv7,armv6}, without cgo
 cross-test: cross peers ## each cross-built binary under qemu-user: publish, kill, deliver
 	$(GO) run ./test/crosstest
 
-bench: build peers ## this gateway and its peers in turn; prints medians and ratios (ARGS='--rounds 5')
+bench: build peers ## this gateway and its peers in turn; prints medians and ratios (ARGS='--rounds 5'; ARGS='--rows wear --wear 3s')
 	$(GO) run ./test/bench $(ARGS)
+
+soak: ## ten minutes at full rate, with consumers ahead, lagging and stopped (ARGS='--for 2m --plot docs/soak.svg')
+	$(GO) run ./test/soak $(if $(ARGS),$(ARGS),--plot docs/soak.svg)
 
 torture: build peers ## 200 rounds of kill -9 under load, and 2 GB through a 32-bit log (ARGS='--rounds 200')
 	$(GO) run ./test/torture $(ARGS)
+
+powercut: ## a virtual machine that loses its power 30 times under load, and 200 rebuilt disks (ARGS='--cuts 30 --positions 200 --seed N')
+	@scripts/peers.sh qemu-system-arm e2fsprogs kmod
+	$(GO) run ./test/powercut $(ARGS)
 
 clean: ## delete what was built
 	rm -rf bin dist

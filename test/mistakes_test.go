@@ -74,7 +74,7 @@ func TestUnknownKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Kill)
-	wantEnd(t, b, 2, "gateway.yaml:9:3", "max_sise", "max_size")
+	wantEnd(t, b, 2, "gateway.yaml:10:3", "max_sise", "max_size")
 }
 
 // TestUpstreamRefusesTheLogin keeps what was acknowledged until the upstream lets the gateway in.

@@ -22,7 +22,16 @@ type Counter struct {
 
 // Subscribe connects to the broker at addr and subscribes to filter. Run must follow.
 func Subscribe(addr, clientID, filter string, patience time.Duration) (*Counter, error) {
-	conn, _, err := wire.Dial(addr, wire.Options{ClientID: clientID}, patience)
+	return subscribe(addr, wire.Options{ClientID: clientID}, filter, patience)
+}
+
+// SubscribeKept is Subscribe with a session that the broker keeps, so that it stores events for it.
+func SubscribeKept(addr, clientID, filter string, patience time.Duration) (*Counter, error) {
+	return subscribe(addr, wire.Options{ClientID: clientID, KeepSession: true}, filter, patience)
+}
+
+func subscribe(addr string, o wire.Options, filter string, patience time.Duration) (*Counter, error) {
+	conn, _, err := wire.Dial(addr, o, patience)
 	if err != nil {
 		return nil, err
 	}

@@ -27,15 +27,19 @@ func verdict(ok bool) string {
 	return missed
 }
 
-// document runs the rows and returns the Markdown. A row that fails is named in it, and the others follow.
-func (b *bench) document(ctx context.Context, selected []row, quick bool) string {
+// notMeasured is the verdict of a row that failed.
+const notMeasured = "not measured"
+
+// document runs the rows and returns the Markdown, and how many lines could not be measured. A row that fails is named in
+// it, and the others follow.
+func (b *bench) document(ctx context.Context, selected []row, quick bool) (string, int) {
 	var table, details strings.Builder
 	counts := map[string]int{}
 	for _, r := range selected {
 		b.say("row %s", r.name)
 		lines, err := r.run(ctx, b)
 		if err != nil {
-			lines = append(lines, line{load: r.name, verdict: "not measured", details: []string{err.Error()}})
+			lines = append(lines, line{load: r.name, verdict: notMeasured, details: []string{err.Error()}})
 		}
 		for _, l := range lines {
 			text := fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", l.load, l.ours, l.peer, l.ratio, l.target, l.verdict)
@@ -56,8 +60,11 @@ func (b *bench) document(ctx context.Context, selected []row, quick bool) string
 	}
 	doc.WriteString(b.machine(ctx) + fmt.Sprintf("- %d rounds of %s after %s of warm-up\n\n", b.rounds, b.duration, b.warmup))
 	doc.WriteString("| load | this gateway | peer | ratio | target | |\n|---|---|---|---|---|---|\n" + table.String())
-	fmt.Fprintf(&doc, "\n%d met, %d missed, %d not measured, %d without a target.\n\n## Details\n\n%s", counts[met], counts[missed], counts["not measured"], counts[reported], details.String())
-	return doc.String()
+	fmt.Fprintf(&doc, "\n%d met, %d missed, %d not measured, %d without a target.\n\n## Details\n\n%s", counts[met], counts[missed], counts[notMeasured], counts[reported], details.String())
+	for _, section := range b.sections {
+		doc.WriteString("\n" + section)
+	}
+	return doc.String(), counts[notMeasured]
 }
 
 func perSecond(v float64) string {

@@ -58,6 +58,11 @@ func (b *bench) flash(ctx context.Context) ([]line, error) {
 		}
 		if len(lines) == 0 {
 			l.target, l.verdict = "≤ 0.8", verdict(w.perByte() <= flashBound)
+			codec, err := b.codec(ctx)
+			if err != nil {
+				return lines, err
+			}
+			l.details = append(l.details, codec)
 		}
 		lines = append(lines, l)
 		b.discard()

@@ -65,13 +65,18 @@ func StartMosquitto(ctx context.Context, dir, name, addr string, extra ...string
 
 // StartNATS starts a NATS server with MQTT and a JetStream that syncs every write, in <dir>/<name>.
 func StartNATS(ctx context.Context, program, dir, name string) (*Broker, error) {
+	return StartNATSWith(ctx, program, dir, name, "always")
+}
+
+// StartNATSWith is StartNATS with a sync_interval, such as "2m".
+func StartNATSWith(ctx context.Context, program, dir, name, syncInterval string) (*Broker, error) {
 	addr, err := FreeAddr()
 	if err != nil {
 		return nil, err
 	}
 	conf := filepath.Join(dir, name+".conf")
-	text := fmt.Sprintf("server_name: %s\nlisten: \"127.0.0.1:-1\"\njetstream { store_dir: %q, sync_interval: always }\nmqtt { listen: %q }\n",
-		name, filepath.Join(dir, name), addr)
+	text := fmt.Sprintf("server_name: %s\nlisten: \"127.0.0.1:-1\"\njetstream { store_dir: %q, sync_interval: %s }\nmqtt { listen: %q }\n",
+		name, filepath.Join(dir, name), syncInterval, addr)
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		return nil, err
 	}

@@ -27,6 +27,8 @@ type Gateway struct {
 	// MaxSize bounds the log, such as "4GB"; "" is the default. MaxClients 0 is the default.
 	MaxSize    string
 	MaxClients int
+	// CommitInterval is buffer.commit_interval.
+	CommitInterval time.Duration
 	// DataDir is where the log is, "" for <Dir>/<Name>.
 	DataDir string
 	// RetryMax bounds the pause between attempts; 0 for half a second, so that a program does not wait for a minute.
@@ -52,8 +54,11 @@ func (g *Gateway) config() string {
 	if g.MaxClients > 0 {
 		fmt.Fprintf(&b, "  max_clients: %d\n", g.MaxClients)
 	}
+	if g.MaxSize != "" || g.CommitInterval > 0 {
+		fmt.Fprintf(&b, "buffer:\n  commit_interval: %s\n", g.CommitInterval)
+	}
 	if g.MaxSize != "" {
-		fmt.Fprintf(&b, "buffer:\n  max_size: %s\n", g.MaxSize)
+		fmt.Fprintf(&b, "  max_size: %s\n", g.MaxSize)
 	}
 	if g.Upstream == "" {
 		return b.String()
