@@ -128,6 +128,11 @@ func (e *engine) commit(writes []write) error {
 	if e.closed {
 		return gateway.ErrClosed
 	}
+	return contained(func() error { return e.transact(writes) })
+}
+
+// transact is commit. e.writer is held.
+func (e *engine) transact(writes []write) error {
 	txn := e.db.NewTransactionAt(math.MaxUint64, true)
 	defer txn.Discard()
 	stamp := e.stamp.Load() + 1

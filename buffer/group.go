@@ -15,7 +15,8 @@ type group struct {
 	header  header         // the times and the clock's state, at the first event
 	cursors []cursorChange
 	keys    []write
-	extra   int // bytes of cursors and keys
+	holes   []gateway.Gap // to be written down: damage
+	extra   int           // bytes of cursors and keys
 	acks    []ack
 	// urgent: it must be committed at once (or at the interval). Otherwise it has nothing but cursor moves, the first at since.
 	urgent bool
@@ -44,6 +45,7 @@ func (g *group) reset() {
 	clear(g.keys)
 	clear(g.acks)
 	g.cursors, g.keys, g.acks = g.cursors[:0], g.keys[:0], g.acks[:0]
+	g.holes = nil
 	g.extra, g.urgent, g.since, g.err = 0, false, time.Time{}, nil
 }
 

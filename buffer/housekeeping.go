@@ -23,6 +23,7 @@ type housekeeper struct {
 	*Log
 	drops   dropper
 	dropped time.Time // when, the last time
+	opened  time.Time // zero once it ran for a while, and that was written down
 	aged    time.Time // when the ages were looked at
 }
 
@@ -30,7 +31,7 @@ type housekeeper struct {
 func (l *Log) keepHouse() {
 	timer := time.NewTimer(keepHouseEvery)
 	defer timer.Stop()
-	k := housekeeper{Log: l, dropped: time.Now()}
+	k := housekeeper{Log: l, dropped: time.Now(), opened: time.Now()}
 	for {
 		select {
 		case <-l.stop:
@@ -59,6 +60,12 @@ func (k *housekeeper) round(now time.Time) {
 		k.aged = now
 		if err := k.lookAtAges(); err != nil {
 			k.log.Warn("cannot find what is too old", "dir", k.o.Dir, "err", err)
+		}
+	}
+	if !k.opened.IsZero() && now.Sub(k.opened) >= lastingAfter {
+		k.opened = time.Time{}
+		if err := k.noteState(false); err != nil {
+			k.log.Warn("the state of the log cannot be written down", "dir", k.o.Dir, "err", err)
 		}
 	}
 	releasePages(k.engine.dir)

@@ -82,7 +82,7 @@ func inspect(dir string, full bool) (*inspection, error) {
 	case err != nil:
 		i.problem(stateName, "the file is missing")
 	}
-	i.lookAtManifest(tables, manifest, full || i.state.Suspect)
+	i.lookAtManifest(tables, manifest, full || i.state.Suspect || i.state.Starts >= suspectStarts)
 	i.lookAtLogs(wals)
 	return i, nil
 }

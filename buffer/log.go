@@ -43,6 +43,7 @@ type Log struct {
 
 	tail   tail
 	gaps   gaps
+	mender mender
 	first  atomic.Uint64 // the oldest offset kept
 	last   atomic.Uint64 // the newest durable offset
 	usage  usage
@@ -55,6 +56,7 @@ type Log struct {
 	settled   map[string]gateway.Offset // durable cursors; changed by the writer alone
 
 	suspect atomic.Bool   // the tables are to be read as a whole at the next start
+	stating sync.Mutex    // held by who writes the state
 	stop    chan struct{} // closed by Close, for the housekeeper
 	writing sync.WaitGroup
 	keeping sync.WaitGroup
@@ -210,10 +212,20 @@ func (l *Log) Close() error {
 
 // writeClean writes down that the log was closed as it should be, and how far it goes.
 func (l *Log) writeClean() error {
-	if l.closed != nil || l.failed() != nil || l.o.ReadOnly {
+	if l.closed != nil || l.failed() != nil {
 		return nil
 	}
-	err := writeState(l.o.Dir, stateFile{LogID: l.logID, Epoch: l.epoch, Clean: true, Last: l.durable(), Suspect: l.suspect.Load()})
+	return l.noteState(true)
+}
+
+// noteState writes down how far the log goes, and whether it was closed as it should be.
+func (l *Log) noteState(clean bool) error {
+	if l.o.ReadOnly {
+		return nil
+	}
+	l.stating.Lock()
+	defer l.stating.Unlock()
+	err := writeState(l.o.Dir, stateFile{LogID: l.logID, Epoch: l.epoch, Clean: clean, Last: l.durable(), Suspect: l.suspect.Load()})
 	if isFullDisk(err) {
 		return nil // then the next start takes it for a crash, which is fine
 	}
@@ -248,7 +260,13 @@ func (l *Log) fail(err error) {
 	}
 	l.wakeRoom()
 	l.mu.Unlock()
+	if errors.Is(err, errEngine) {
+		l.suspect.Store(true)
+	}
 	if first {
+		if noteErr := l.noteState(false); noteErr != nil {
+			err = errors.Join(err, noteErr)
+		}
 		l.log.Error("log stopped: nothing is accepted until a restart; check the disk and its cable or card, then restart the gateway",
 			"dir", l.o.Dir, "err", err)
 	}

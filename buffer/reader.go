@@ -19,8 +19,8 @@ type reader struct {
 
 var _ gateway.Reader = (*reader)(nil)
 
-// NewReader returns a reader of what comes after the given offset; 0 is the beginning. Next returns a *CorruptError,
-// again and again, at a block that is damaged.
+// NewReader returns a reader of what comes after the given offset; 0 is the beginning. Where a block is damaged, Next has a gap
+// written down, and returns the entry that stands for it.
 func (l *Log) NewReader(after gateway.Offset) gateway.Reader {
 	return &reader{log: l, next: after + 1}
 }
@@ -104,10 +104,13 @@ func (r *reader) load(ctx context.Context) error {
 			if r.behind() {
 				continue
 			}
-			return r.log.corrupt(r.next, errors.New("it is missing"))
+			err = r.log.corrupt(r.next, errors.New("it is missing"))
 		}
 		if err != nil {
-			return err
+			if err := r.log.mend(ctx, r.next, err); err != nil {
+				return err
+			}
+			continue
 		}
 		r.rest = entries
 		return nil

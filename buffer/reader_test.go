@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -125,58 +124,4 @@ func TestReaderNeverBeforeDurable(t *testing.T) {
 		t.Errorf("got offset %d, want 1", offset)
 	}
 	g.open()
-}
-
-func TestCorruptBlockIsReported(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	l := openLog(t, Options{Dir: dir})
-	appendBlocks(t, l, 4) // at 1, 3, 5, 7
-	var block []byte
-	if err := l.engine.get(blockKey(5), func(v []byte) error { block = append(block, v...); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	block[len(block)-1] ^= 1
-	if err := l.engine.commit([]write{{blockKey(5), block}}); err != nil {
-		t.Fatal(err)
-	}
-	closeLog(t, l)
-	l = openLog(t, Options{Dir: dir})
-	r := l.NewReader(0)
-	var err error
-	read := 0
-	for err == nil {
-		var entries []gateway.Entry
-		if entries, err = r.Next(testContext(t), 1000); err == nil {
-			read += len(entries)
-		}
-	}
-	var corrupt *CorruptError
-	if !errors.Is(err, ErrCorrupt) || !errors.As(err, &corrupt) || corrupt.Offset != 5 || !strings.Contains(err.Error(), "block at offset 5 in "+dir+" is damaged") {
-		t.Errorf("got %v, want a CorruptError at 5", err)
-	}
-	if read != 4 {
-		t.Errorf("got %d events before the damage, want 4", read)
-	}
-	if _, err := l.NewReader(5).Next(testContext(t), 1); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("in the middle of the block: got %v, want ErrCorrupt", err)
-	}
-	if got := readTo(t, l, 6, 8); len(got) != 2 {
-		t.Errorf("got %d events behind the damage, want 2", len(got))
-	}
-}
-
-func TestMissingBlockIsReported(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	l := openLog(t, Options{Dir: dir})
-	appendBlocks(t, l, 3)
-	if err := l.engine.commit([]write{{key: blockKey(3)}}); err != nil {
-		t.Fatal(err)
-	}
-	closeLog(t, l)
-	l = openLog(t, Options{Dir: dir})
-	if _, err := l.NewReader(2).Next(testContext(t), 1); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "missing") {
-		t.Errorf("got %v, want a CorruptError about a missing block", err)
-	}
 }

@@ -36,8 +36,8 @@ func (l *Log) recentBlock(first gateway.Offset, fn func(e *gateway.Entry, mark u
 		marks, err = l.dec.marks(block)
 		return err
 	})
-	if errors.Is(err, ErrNotFound) {
-		return nil // trimmed meanwhile
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+		return nil // trimmed meanwhile, or damaged: its readers see to that
 	}
 	if err != nil {
 		return fmt.Errorf("read the newest events: %w", err)

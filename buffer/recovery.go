@@ -90,7 +90,7 @@ func joinPieces(old, dir string) (string, error) {
 // begin writes down that the log is in use, and what is being done. The rest of the state stays what it was.
 func (r *recovery) begin(s stateFile) error {
 	s.LogID, s.Epoch, s.Last = r.found.state.LogID, r.found.state.Epoch, r.found.state.Last
-	s.Suspect = r.found.state.Suspect
+	s.Suspect, s.Starts = r.found.state.Suspect, r.found.state.Starts+1
 	err := writeState(r.dir, s)
 	if isFullDisk(err) && s.Salvage == "" && !s.Rebuild {
 		r.log.Warn("the state of the log cannot be written: its disk is full", "dir", r.dir, "err", err)

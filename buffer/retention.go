@@ -80,15 +80,19 @@ func passedBy(settled map[string]gateway.Offset) gateway.Offset {
 	return passed
 }
 
-// planGaps returns the gaps as they are after c and the writes that say so. Gaps that every cursor has passed are
+// planGaps returns the gaps as they are after c and with the holes, and the writes that say so. Gaps that every cursor has passed are
 // forgotten, if a transaction happens anyway.
-func (w *writer) planGaps(settled map[string]gateway.Offset, c *cut, anyway bool) ([]gateway.Gap, []write, error) {
+func (w *writer) planGaps(settled map[string]gateway.Offset, holes []gateway.Gap, c *cut, anyway bool) ([]gateway.Gap, []write, error) {
 	list := w.gaps.all()
-	if len(c.lost) == 0 && (len(list) == 0 || !anyway) {
+	if len(c.lost)+len(holes) == 0 && (len(list) == 0 || !anyway) {
 		return list, nil, nil
 	}
 	now := w.now().UTC().Truncate(time.Microsecond)
-	after := withoutPassed(list, passedBy(settled))
+	// A gap in the middle of what is kept stays: somebody may read there again.
+	after := withoutPassed(list, min(passedBy(settled), c.first-1))
+	for _, h := range holes {
+		after = withGap(after, h)
+	}
 	for i := range c.lost {
 		lost := &c.lost[i]
 		lost.since, lost.until = w.receivedAt(lost.begins), w.receivedAt(lost.end)

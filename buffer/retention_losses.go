@@ -33,9 +33,7 @@ func (s *losses) add(lost []loss) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lost == nil {
-		s.lost, s.pending, s.logged = map[string]uint64{}, map[string]*lossLine{}, map[string]time.Time{}
-	}
+	s.init()
 	for _, l := range lost {
 		n := uint64(l.to-l.from) + 1
 		s.lost[l.reason] += n
@@ -46,6 +44,26 @@ func (s *losses) add(lost []loss) {
 		}
 		line.to, line.until = l.to, l.until
 		line.events += n
+	}
+}
+
+// init makes the maps. s.mu is held.
+func (s *losses) init() {
+	if s.lost == nil {
+		s.lost, s.pending, s.logged = map[string]uint64{}, map[string]*lossLine{}, map[string]time.Time{}
+	}
+}
+
+// addHoles tells of damage that became known. Who found it has logged it.
+func (s *losses) addHoles(holes []gateway.Gap) {
+	if len(holes) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.init()
+	for _, h := range holes {
+		s.lost[h.Reason] += h.Count()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"gateway"
 )
@@ -28,7 +29,16 @@ type stateFile struct {
 	Rebuild bool   `json:"rebuild,omitempty"`
 	// Suspect asks the next start to read every table before it trusts the store: something was wrong while it ran.
 	Suspect bool `json:"suspect,omitempty"`
+	// Starts counts the starts since the log last ran for a while or was closed. After suspectStarts of them it is suspect: the
+	// engine may be what ends the process.
+	Starts int `json:"starts,omitempty"`
 }
+
+const (
+	suspectStarts = 3
+	// lastingAfter is how long a run is one that the engine's files let be.
+	lastingAfter = time.Minute
+)
 
 // readState returns the state of dir; fs.ErrNotExist if it has none, ErrCorrupt if it cannot be trusted.
 func readState(dir string) (stateFile, error) {

@@ -127,7 +127,7 @@ func (w *writer) commit(g *group) error {
 	if err == nil {
 		writes = cut.appendWrites(writes)
 		var changes []write
-		gaps, changes, err = w.planGaps(settled, &cut, len(writes) > 0)
+		gaps, changes, err = w.planGaps(settled, g.holes, &cut, len(writes) > 0)
 		writes = append(writes, changes...)
 	}
 	if err == nil {
@@ -218,6 +218,7 @@ func (w *writer) publish(g *group, block []byte, settled map[string]gateway.Offs
 	}
 	w.counts.add(g, block, cut)
 	w.losses.add(cut.lost)
+	w.losses.addHoles(g.holes)
 	w.usage.wrote(written, w.bytes, &cut)
 }
 
