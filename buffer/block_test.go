@@ -75,7 +75,7 @@ func sampleEntries() []gateway.Entry {
 
 func testDecoder(t testing.TB) *decoder {
 	t.Helper()
-	d, err := newDecoder("0123456789abcdef")
+	d, err := newDecoder("0123456789abcdef", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

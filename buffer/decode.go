@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"strconv"
 	"time"
@@ -17,14 +18,15 @@ import (
 type decoder struct {
 	dec   *zstd.Decoder
 	logID string
+	boots *boots // corrects times; nil: none is
 }
 
-func newDecoder(logID string) (*decoder, error) {
+func newDecoder(logID string, boots *boots) (*decoder, error) {
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxRawBody))
 	if err != nil {
 		return nil, err
 	}
-	return &decoder{dec: dec, logID: logID}, nil
+	return &decoder{dec: dec, logID: logID, boots: boots}, nil
 }
 
 // decode returns the entries of block, in memory that they share with each other and with nothing else. It fails on
@@ -163,7 +165,11 @@ func (d *decoder) entries(h *header, raw []byte) ([]gateway.Entry, error) {
 		return nil, err
 	}
 	entries := make([]gateway.Entry, h.count)
-	if err := fillEntries(entries, h, profiles, s.records, s.data); err != nil {
+	c := correctedTimes{}
+	if d.boots != nil {
+		c.shift, c.word = d.boots.shift(h)
+	}
+	if err := fillEntries(entries, h, profiles, s.records, s.data, &c); err != nil {
 		return nil, err
 	}
 	d.fillIDs(entries, h.epoch)
@@ -260,7 +266,32 @@ func cutExtensions(encoded string) (map[string]string, error) {
 	return set, c.done()
 }
 
-func fillEntries(entries []gateway.Entry, h *header, profiles []gateway.Event, records, data []byte) error {
+// correctedTimes are what the times of a block are wrong by, and what its events say of that.
+type correctedTimes struct {
+	shift int64 // microseconds
+	word  string
+	sets  map[uint64]map[string]string // of extensions with the word, by profile
+}
+
+// extensions are those of profile n, with the word.
+func (c *correctedTimes) extensions(n uint64, set map[string]string) map[string]string {
+	if c.word == "" {
+		return set
+	}
+	with, ok := c.sets[n]
+	if !ok {
+		with = make(map[string]string, len(set)+1)
+		maps.Copy(with, set)
+		with[gateway.ExtClock] = c.word
+		if c.sets == nil {
+			c.sets = map[uint64]map[string]string{}
+		}
+		c.sets[n] = with
+	}
+	return with
+}
+
+func fillEntries(entries []gateway.Entry, h *header, profiles []gateway.Event, records, data []byte, times *correctedTimes) error {
 	c, payload := input{b: records}, input{b: data}
 	received := h.wall
 	for i := range entries {
@@ -272,14 +303,15 @@ func fillEntries(entries []gateway.Entry, h *header, profiles []gateway.Event, r
 		received += c.varint()
 		size := c.uvarint()
 		e := &entries[i]
-		e.Offset, e.Received, e.Event = h.first+gateway.Offset(i), time.UnixMicro(received).UTC(), profiles[n]
-		e.Event.Time = e.Received
+		e.Offset, e.Received, e.Event = h.first+gateway.Offset(i), time.UnixMicro(received+times.shift).UTC(), profiles[n]
 		if tag&recordHasID != 0 {
 			e.Event.ID = string(c.take(c.uvarint()))
 		}
 		if tag&recordHasTime != 0 {
 			seconds := received/1e6 + c.varint()
 			e.Event.Time = time.Unix(seconds, int64(c.uvarint()%1e9)).UTC()
+		} else {
+			e.Event.Time, e.Event.Extensions = e.Received, times.extensions(n, e.Event.Extensions)
 		}
 		if b := payload.take(size); len(b) > 0 {
 			e.Event.Data = b

@@ -54,13 +54,24 @@ type write struct{ key, value []byte }
 
 // openEngine opens the store in dir, which exists.
 func openEngine(dir string, g geometry, log *slog.Logger) (*engine, error) {
+	return openEngineWith(engineOptions(dir, g, log), g)
+}
+
+// openPicture opens a store whose tables belong to somebody else: it merges none of them, because the engine empties the file of a
+// table that was merged away before it removes the name, whatever else bears on it.
+func openPicture(dir string, g geometry, log *slog.Logger) (*engine, error) {
+	o := engineOptions(dir, g, log).WithNumCompactors(0).WithCompactL0OnClose(false)
+	return openEngineWith(o.WithNumLevelZeroTablesStall(1<<20), g)
+}
+
+func openEngineWith(o badger.Options, g geometry) (*engine, error) {
+	dir := o.Dir
 	if err := checkGeometry(g, intSize); err != nil {
 		return nil, err
 	}
 	if err := removeEmptyWALs(dir); err != nil {
 		return nil, err
 	}
-	o := engineOptions(dir, g, log)
 	o.ValueDir = valueLogDir(dir)
 	db, err := openBadger(o)
 	if err != nil && o.ValueDir != dir {
@@ -82,7 +93,7 @@ func openEngine(dir string, g geometry, log *slog.Logger) (*engine, error) {
 // mergeNewTables brings their number down to what the engine may hold (see levelZeroStall), before the compactors wake up
 // and do it the other way: closing merges some of them.
 func mergeNewTables(db *badger.DB, o badger.Options) (*badger.DB, error) {
-	for newTables(db) > levelZeroStall {
+	for newTables(db) > o.NumLevelZeroTablesStall {
 		before := newTables(db)
 		if err := db.Close(); err != nil {
 			return nil, err

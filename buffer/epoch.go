@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"math"
+	"math/rand/v2"
 	"os"
 	"strings"
 )
@@ -24,6 +26,13 @@ func machineID() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// branchEpoch is the epoch of a log that goes on from a point from which others may go on too: two copies of one backup, a
+// fleet from one card. It is higher by a random number, so that no two of them choose the same.
+func branchEpoch(epoch uint32) uint32 {
+	room := (math.MaxUint32 - epoch) / 64
+	return epoch + 1 + rand.Uint32N(max(room, 1))
+}
+
 // checkMachine raises the epoch if the log was made, or opened last, on another machine: cards are copied, and two
 // gateways that go on from the same log must not give the same ID to different events. An unknown machine changes nothing.
 func (s *state) checkMachine(e *engine, machine string, log *slog.Logger) error {
@@ -32,7 +41,7 @@ func (s *state) checkMachine(e *engine, machine string, log *slog.Logger) error 
 	}
 	writes := []write{{[]byte(metaMachine), []byte(machine)}}
 	if s.machine != "" {
-		s.epoch++
+		s.epoch = branchEpoch(s.epoch)
 		writes = append(writes, write{[]byte(metaEpoch), binary.AppendUvarint(nil, uint64(s.epoch))})
 	}
 	if err := e.commit(writes); err != nil {

@@ -13,6 +13,7 @@ type group struct {
 	builder *builder
 	first   gateway.Offset // of its first event
 	header  header         // the times and the clock's state, at the first event
+	began   moment         // the same
 	cursors []cursorChange
 	keys    []write
 	holes   []gateway.Gap // to be written down: damage

@@ -64,9 +64,12 @@ func (k *housekeeper) round(now time.Time) {
 	}
 	if !k.opened.IsZero() && now.Sub(k.opened) >= lastingAfter {
 		k.opened = time.Time{}
-		if err := k.noteState(false); err != nil {
+		if err := k.noteState(stateFile{}); err != nil {
 			k.log.Warn("the state of the log cannot be written down", "dir", k.o.Dir, "err", err)
 		}
+	}
+	if err := k.noteTime(); err != nil {
+		k.log.Warn("the time of this boot cannot be written down", "err", err)
 	}
 	releasePages(k.engine.dir)
 	k.wear.sample()
@@ -76,6 +79,9 @@ func (k *housekeeper) round(now time.Time) {
 // dropDead takes dead blocks off the disk when there are enough of them.
 func (k *housekeeper) dropDead(now time.Time) error {
 	u := &k.usage
+	if k.o.ReadOnly {
+		return nil
+	}
 	dead := u.dead.Load()
 	fresh := int64(dead - k.drops.dead)
 	if fresh < u.dropEvery() && (fresh < tidyBytes || now.Sub(k.dropped) < tidyAfter) || u.starved.Load() {

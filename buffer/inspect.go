@@ -22,6 +22,7 @@ type inspection struct {
 	dir      string
 	state    stateFile
 	hasState bool
+	badState bool // there is one, and it cannot be read
 	fresh    bool // there is nothing: a new log
 	problems []gateway.LogProblem
 	// rebuild says that the engine must not open these files: a new store has to be made of what is right in them.
@@ -60,7 +61,7 @@ func inspect(dir string, full bool) (*inspection, error) {
 	i := &inspection{dir: dir}
 	var err error
 	i.state, err = readState(dir)
-	i.hasState = err == nil
+	i.hasState, i.badState = err == nil, errors.Is(err, ErrCorrupt)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrCorrupt) {
 		return nil, dirError(dir, err)
 	}
@@ -69,7 +70,8 @@ func inspect(dir string, full bool) (*inspection, error) {
 		return nil, dirError(dir, listErr)
 	}
 	tables, wals, manifest := engineFiles(entries)
-	if i.hasState && i.state.LogID == "" && !i.state.Rebuild { // a first start that was cut off before anything was accepted
+	format := len(tables) > 0 || i.anyFormat(wals)
+	if i.hasState && i.state.LogID == "" && !i.state.Rebuild && i.state.Salvage == "" && !format { // a first start that was cut off before anything was accepted
 		i.fresh = true
 		return i, nil
 	}
@@ -84,6 +86,10 @@ func inspect(dir string, full bool) (*inspection, error) {
 	}
 	i.lookAtManifest(tables, manifest, full || i.state.Suspect || i.state.Starts >= suspectStarts)
 	i.lookAtLogs(wals)
+	i.lookAtRegistry()
+	if !format {
+		i.broken(engineName, "there is no table, and the write-ahead log does not have the beginning of the log")
+	}
 	return i, nil
 }
 
@@ -167,9 +173,25 @@ func readManifest(name string) (m badger.Manifest, err error) {
 			err = fmt.Errorf("it cannot be read: %v", r)
 		}
 	}()
-	m, _, err = badger.ReplayManifestFile(f, 0, badger.DefaultOptions(filepath.Dir(name)))
+	m, _, err = badger.ReplayManifestFile(f, 0, badger.DefaultOptions(filepath.Dir(name)).WithLogger(nil))
 	return m, err
 }
+
+// lookAtRegistry reads the engine's list of encryption keys. It has none, and begins with 16 random bytes and a greeting, without
+// which the engine does not open the store. If the file is missing, it makes another.
+func (i *inspection) lookAtRegistry() {
+	name := filepath.Join(engineName, badger.KeyRegistryFileName)
+	b, err := os.ReadFile(filepath.Join(i.dir, name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		i.broken(name, "the file cannot be read: %v", err)
+	case len(b) != 16+len(registryGreeting) || string(b[16:]) != registryGreeting:
+		i.broken(name, "the file is damaged")
+	}
+}
+
+const registryGreeting = "Hello Badger"
 
 // lookAtLogs reads the write-ahead logs.
 func (i *inspection) lookAtLogs(names []string) {
@@ -201,9 +223,25 @@ func (i *inspection) lookAtLogs(names []string) {
 		}
 		i.torn = w.rest
 	}
-	if len(names) == 0 && i.hasState && !i.state.Clean {
+	if i.hasState && !i.state.Clean && !i.state.Closing && !i.anyLog(names) {
 		i.problem(engineName, "the write-ahead log is missing: what was appended last is gone")
 	}
+}
+
+// anyFormat says whether a write-ahead log has the version of the store, which the very first transaction wrote.
+func (i *inspection) anyFormat(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		w, err := scanWAL(filepath.Join(i.dir, engineName, name))
+		return err == nil && w.format
+	})
+}
+
+// anyLog says whether there is a write-ahead log beside the one that was made in advance, which is empty.
+func (i *inspection) anyLog(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		info, err := os.Stat(filepath.Join(i.dir, engineName, name))
+		return err == nil && info.Size() > 0
+	})
 }
 
 // sound says whether nothing is wrong, as far as was looked.

@@ -3,6 +3,7 @@ package buffer
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -20,6 +21,8 @@ type wal struct {
 	// transactions is of how many transactions pieces were found in the rest. A torn write leaves one at most: each is synced
 	// before the next begins.
 	transactions int
+	// format says that it has the version of the store, which the very first transaction wrote.
+	format bool
 }
 
 const (
@@ -42,12 +45,15 @@ func scanWAL(name string) (wal, error) {
 	if err != nil {
 		return wal{}, err
 	}
+	if len(b) > 0 && (len(b) < walHeader || binary.BigEndian.Uint64(b) != 0) { // the number of the key that it is encrypted with: none
+		return wal{}, errors.New("it does not begin as a write-ahead log does")
+	}
 	return parseWAL(b), nil
 }
 
 func parseWAL(b []byte) wal {
 	w := wal{end: min(walHeader, int64(len(b)))}
-	first := gateway.Offset(0)
+	first, format := gateway.Offset(0), false
 	for at, inTxn := int(w.end), false; ; {
 		e, ok := nextWALEntry(b[at:])
 		if !ok {
@@ -59,9 +65,10 @@ func parseWAL(b []byte) wal {
 				first = offset
 			}
 		}
+		format = format || string(e.key) == metaFormat
 		inTxn = e.meta&walInTxn != 0
 		if !inTxn {
-			w.end, w.first = int64(at), first
+			w.end, w.first, w.format = int64(at), first, format
 		}
 	}
 	rest := bytes.TrimRight(b[w.end:], "\x00")

@@ -38,15 +38,15 @@ func lockDir(dir string) (*os.File, error) {
 		}
 		return nil, dirError(dir, err)
 	}
-	if err := writePID(f); err != nil && !isFullDisk(err) { // a log on a full disk is opened, to be emptied
+	if err := writePID(f, lockWord(f)); err != nil && !isFullDisk(err) { // a log on a full disk is opened, to be emptied
 		return nil, errors.Join(dirError(dir, err), f.Close())
 	}
 	return f, nil
 }
 
-// writePID does not give the file's block back before it is written: on a full disk it would be gone.
-func writePID(f *os.File) error {
-	text := []byte(strconv.Itoa(os.Getpid()) + "\n")
+// writePID writes our process id, and the word of the store (see checkPlace). It does not give the file's block back before it is written: on a full disk it would be gone.
+func writePID(f *os.File, word string) error {
+	text := []byte(strconv.Itoa(os.Getpid()) + "\n" + word + "\n")
 	if _, err := f.WriteAt(text, 0); err != nil {
 		return err
 	}
@@ -54,9 +54,9 @@ func writePID(f *os.File) error {
 }
 
 func inUse(dir string, f *os.File) error {
-	var buf [32]byte
+	var buf [64]byte
 	n, _ := f.ReadAt(buf[:], 0) // an empty answer is as good as an error
-	pid := strings.TrimSpace(string(buf[:n]))
+	pid, _, _ := strings.Cut(string(buf[:n]), "\n")
 	if pid == "" {
 		pid = "(unknown)"
 	}

@@ -24,6 +24,8 @@ type Log struct {
 	snapshot func() error // removes what ReadOnly made; nil without it
 	engine   *engine
 	clock    *clock
+	boots    *boots
+	unsure   atomic.Bool // events were taken while the true time was not known
 	dec      *decoder
 	logID    string
 	epoch    uint32
@@ -82,7 +84,7 @@ func Open(o Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	l, err := openLocked(context.Background(), o, recovery{})
+	l, err := openLocked(context.Background(), o, recovery{lock: lock})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open log: %w", err), lock.Close())
 	}
@@ -109,8 +111,11 @@ func openLocked(ctx context.Context, o Options, r recovery) (*Log, error) {
 		return nil, err
 	}
 	l, err := openRecovered(o, &r)
-	if err == nil || o.NoRepair || !r.mayRebuild(err) {
+	if err == nil || !r.mayRebuild(err) {
 		return l, err
+	}
+	if o.NoRepair {
+		return nil, &DamageError{Dir: o.Dir, Report: found.report(), Err: err}
 	}
 	found.broken(engineName, "the store cannot be opened: %v", err)
 	r.report = found.report()
@@ -125,7 +130,11 @@ func openRecovered(o Options, r *recovery) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := openEngine(dir, engineGeometry(intSize), o.Logger)
+	open := openEngine
+	if o.ReadOnly {
+		open = openPicture
+	}
+	e, err := open(dir, engineGeometry(intSize), o.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -151,17 +160,25 @@ func openStore(o Options, e *engine, r *recovery) (*Log, error) {
 		if err := s.checkMachine(e, o.hooks.machine(), o.Logger); err != nil {
 			return nil, err
 		}
+		if err := s.checkPlace(e, r.lock, o.Logger); err != nil {
+			return nil, err
+		}
 	}
 	seal, err := newSealer()
 	if err != nil {
 		return nil, err
 	}
-	dec, err := newDecoder(s.logID)
+	known, err := loadBoots(e)
+	if err != nil {
+		return nil, err
+	}
+	times := &boots{known: known}
+	dec, err := newDecoder(s.logID, times)
 	if err != nil {
 		return nil, err
 	}
 	l := &Log{
-		o: o, log: o.Logger, engine: e, clock: newClock(), dec: dec, logID: s.logID, epoch: s.epoch,
+		o: o, log: o.Logger, engine: e, clock: openClock(&o, e, dec), boots: times, dec: dec, logID: s.logID, epoch: s.epoch,
 		open: newGroup(), report: r.report, end: s.last, cursors: s.cursors, settled: maps.Clone(s.cursors),
 		wake: make(chan struct{}, 1), free: make(chan *group, groups), acks: make(chan *group, 1), stop: make(chan struct{}),
 	}
@@ -200,7 +217,7 @@ func (l *Log) Close() error {
 		if l.failed() != nil {
 			patience = closePatienceFailed
 		}
-		l.closed = errors.Join(l.engine.close(patience), removeEmptyWALs(l.engine.dir))
+		l.closed = errors.Join(l.noteState(stateFile{Closing: true}), l.engine.close(patience), removeEmptyWALs(l.engine.dir))
 		l.closed = errors.Join(l.closed, l.writeClean(), l.lock.Close())
 		if l.snapshot != nil {
 			l.closed = errors.Join(l.closed, l.snapshot())
@@ -215,17 +232,18 @@ func (l *Log) writeClean() error {
 	if l.closed != nil || l.failed() != nil {
 		return nil
 	}
-	return l.noteState(true)
+	return l.noteState(stateFile{Clean: true})
 }
 
-// noteState writes down how far the log goes, and whether it was closed as it should be.
-func (l *Log) noteState(clean bool) error {
+// noteState writes down s, and how far the log goes.
+func (l *Log) noteState(s stateFile) error {
 	if l.o.ReadOnly {
 		return nil
 	}
 	l.stating.Lock()
 	defer l.stating.Unlock()
-	err := writeState(l.o.Dir, stateFile{LogID: l.logID, Epoch: l.epoch, Clean: clean, Last: l.durable(), Suspect: l.suspect.Load()})
+	s.LogID, s.Epoch, s.Last, s.Suspect = l.logID, l.epoch, l.durable(), l.suspect.Load()
+	err := writeState(l.o.Dir, s)
 	if isFullDisk(err) {
 		return nil // then the next start takes it for a crash, which is fine
 	}
@@ -264,7 +282,7 @@ func (l *Log) fail(err error) {
 		l.suspect.Store(true)
 	}
 	if first {
-		if noteErr := l.noteState(false); noteErr != nil {
+		if noteErr := l.noteState(stateFile{}); noteErr != nil {
 			err = errors.Join(err, noteErr)
 		}
 		l.log.Error("log stopped: nothing is accepted until a restart; check the disk and its cable or card, then restart the gateway",
@@ -339,5 +357,5 @@ func (l *Log) Commit(ctx context.Context, b gateway.Batch) (gateway.Offset, erro
 	}
 }
 
-// now is the wall clock.
-func (l *Log) now() time.Time { return l.o.hooks.now() }
+// now is the time, as far as it is known.
+func (l *Log) now() time.Time { return l.clock.status().Now }

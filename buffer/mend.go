@@ -110,21 +110,14 @@ func (l *Log) receivedBefore(block gateway.Offset) (at time.Time) {
 
 // lose has the writer write down that the events of the hole are damaged and forget the block, and waits until that is durable.
 func (l *Log) lose(ctx context.Context, hole gateway.Gap, block gateway.Offset) error {
-	done := make(chan error, 1)
-	l.mu.Lock()
-	if err := l.refusal(&gateway.Batch{}); err != nil {
-		l.mu.Unlock()
+	var writes []write
+	if block != 0 {
+		writes = append(writes, write{key: blockKey(block)})
+	}
+	done, err := l.submitOwn([]gateway.Gap{hole}, writes)
+	if err != nil {
 		return err
 	}
-	g := l.open
-	g.holes = append(g.holes, hole)
-	if block != 0 {
-		g.keys = append(g.keys, write{key: blockKey(block)})
-	}
-	g.urgent = true
-	g.acks = append(g.acks, ack{done: func(_ gateway.Offset, err error) { done <- err }})
-	l.mu.Unlock()
-	l.nudge()
 	select {
 	case err := <-done:
 		return err

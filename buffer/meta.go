@@ -21,6 +21,10 @@ const (
 	metaHead   = prefixMeta + "head"
 	// metaMachine is a hash of the machine that opened the log last.
 	metaMachine = prefixMeta + "machine"
+	// metaBoot begins the keys of boots of which the true time is known: the boot id follows, 32 hexadecimal digits.
+	metaBoot = prefixMeta + "boot/"
+	// metaPlace is where the log was opened last.
+	metaPlace = prefixMeta + "place"
 	// metaGap begins the keys of gaps: the first offset follows, 16 hexadecimal digits.
 	metaGap = prefixMeta + "gap/"
 )

@@ -68,6 +68,8 @@ type hooks struct {
 	free func(dir string) (int64, error)
 	// now replaces the wall clock of received events.
 	now func() time.Time
+	// clock replaces all that the clock is made of, if it has anything.
+	clock kernel
 	// trusted replaces the question whether the wall clock is synchronised, where events expire by it.
 	trusted func() bool
 	// machine replaces the question on what machine we are.

@@ -69,6 +69,9 @@ func copyFile(from, to string, offset int64) (err error) {
 
 // keepPieces sets aside what the engine is about to cut off or delete, so that it can be searched afterwards.
 func (i *inspection) keepPieces(dir string) error {
+	if err := i.keepState(dir); err != nil {
+		return err
+	}
 	from := filepath.Join(i.dir, engineName)
 	for _, r := range i.rests {
 		if err := copyFile(filepath.Join(from, r.name), filepath.Join(dir, r.name), r.from); err != nil {
@@ -79,6 +82,17 @@ func (i *inspection) keepPieces(dir string) error {
 		if err := keepFile(filepath.Join(from, name), filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("keep %s: %w", name, err)
 		}
+	}
+	return syncDir(dir)
+}
+
+// keepState sets the state aside, if it cannot be read: whatever is in it, it is about to be replaced.
+func (i *inspection) keepState(dir string) error {
+	if !i.badState {
+		return nil
+	}
+	if err := copyFile(filepath.Join(i.dir, stateName), filepath.Join(dir, stateName), 0); err != nil {
+		return fmt.Errorf("keep %s: %w", stateName, err)
 	}
 	return syncDir(dir)
 }

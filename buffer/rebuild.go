@@ -1,11 +1,14 @@
 package buffer
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -19,7 +22,7 @@ const newEngineName = engineName + ".new"
 // rebuilder makes a new store of all that is right in the files of a damaged one.
 type rebuilder struct {
 	dir      string // the data directory
-	from     string // the folder with the damaged files
+	from     string // the folder with the engine's damaged files; beside it is what else was set aside
 	state    stateFile
 	log      *slog.Logger
 	progress func(done, total uint64)
@@ -72,14 +75,16 @@ func (r *rebuilder) run(ctx context.Context) (gateway.LogReport, error) {
 }
 
 func (r *rebuilder) findFiles() error {
-	entries, err := os.ReadDir(r.from)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && e.Name() != reportName {
-			r.files = append(r.files, filepath.Join(r.from, e.Name()))
-			r.total += 2 * uint64(info.Size())
+	for _, dir := range [...]string{r.from, filepath.Dir(r.from)} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		for _, e := range entries {
+			if info, err := e.Info(); err == nil && info.Mode().IsRegular() && e.Name() != reportName {
+				r.files = append(r.files, filepath.Join(dir, e.Name()))
+				r.total += 2 * uint64(info.Size())
+			}
 		}
 	}
 	return nil
@@ -125,10 +130,26 @@ func (r *rebuilder) findRecords(ctx context.Context) error {
 		},
 		block: func(header, []byte, int64) error { blocks++; return nil },
 	})
+	r.useState()
 	if err == nil && blocks+len(r.records) == 0 && !r.force {
 		err = errNothingFound
 	}
 	return err
+}
+
+// useState takes what a state says that was found among the files: it is not where it should be.
+func (r *rebuilder) useState() {
+	f, ok := r.records[stateName]
+	if !ok {
+		return
+	}
+	delete(r.records, stateName)
+	var s stateFile
+	if json.Unmarshal(f.value, &s) != nil {
+		return
+	}
+	r.state.LogID = cmp.Or(r.state.LogID, s.LogID)
+	r.state.Epoch, r.state.Last = max(r.state.Epoch, s.Epoch), max(r.state.Last, s.Last)
 }
 
 // errNothingFound says that a log was there, and nothing of it can be read.
@@ -156,8 +177,8 @@ func (r *rebuilder) fill(ctx context.Context, e *engine) error {
 	if err = errors.Join(err, s.flush()); err != nil {
 		return err
 	}
-	if head == 0 { // it was lost: what was found begins it
-		head = max(s.lowest, 1)
+	if head == 0 {
+		head = r.lostHead(s.lowest)
 	}
 	found := &holes{from: head, end: r.end(head) + 1}
 	if err := found.find(e); err != nil {
@@ -173,8 +194,8 @@ func (r *rebuilder) fill(ctx context.Context, e *engine) error {
 		}
 		found = again
 	}
-	if found.blocks > 0 {
-		trimmed = found.last.cumulative - min(found.last.cumulative, found.bytes)
+	if found.blocks > 0 && (trimmed == 0 || trimmed > found.before) {
+		trimmed = found.before
 	}
 	r.report.Blocks, r.report.Events, r.report.Bytes = found.blocks, found.events, found.bytes
 	r.report.First, r.report.Last = head, max(r.end(head), found.last.last())
@@ -182,7 +203,7 @@ func (r *rebuilder) fill(ctx context.Context, e *engine) error {
 		r.report.Last = max(r.end(head), head-1)
 	}
 	r.report.Gone = found.missing
-	r.report.Epoch, r.report.Repaired = epoch+1, time.Now().UTC()
+	r.report.Epoch, r.report.Repaired = branchEpoch(epoch), time.Now().UTC()
 	return r.finish(e, head, trimmed)
 }
 
@@ -194,6 +215,24 @@ func (r *rebuilder) head() (gateway.Offset, uint64) {
 		return 0, 0
 	}
 	return first, trimmed
+}
+
+// lostHead is where the log begins if no record says so: it was never trimmed, or the record is lost. What a consumer has not passed was
+// not trimmed.
+func (r *rebuilder) lostHead(lowest gateway.Offset) gateway.Offset {
+	passed, consumers := gateway.Offset(math.MaxUint64), false
+	for key := range r.records {
+		if len(key) > len(prefixCursor) && key[:len(prefixCursor)] == prefixCursor {
+			passed, consumers = min(passed, gateway.Offset(r.number(key))), true
+		}
+	}
+	if !consumers {
+		return 1
+	}
+	if lowest == 0 {
+		return passed + 1
+	}
+	return min(lowest, passed+1)
 }
 
 // end is the highest offset of which anything but a block says that it was given.
@@ -229,7 +268,7 @@ func (r *rebuilder) finish(e *engine, head gateway.Offset, trimmed uint64) error
 	for key, f := range r.records {
 		switch {
 		case key == metaFormat || key == metaLogID || key == metaEpoch || key == metaHead || len(key) > len(metaGap) && key[:len(metaGap)] == metaGap:
-		case key[:min(2, len(key))] == prefixNudge || key == stateName:
+		case key[:min(2, len(key))] == prefixNudge:
 		default:
 			writes = append(writes, write{[]byte(key), f.value})
 		}

@@ -16,6 +16,7 @@ import (
 
 // recovery is what Open does about what inspect found: before the engine opens the files, and after it has.
 type recovery struct {
+	lock   *os.File // of the data directory; nil for a picture of one
 	dir    string
 	parent string // of the folders in quarantine
 	log    *slog.Logger
@@ -43,7 +44,7 @@ func (r *recovery) before(ctx context.Context) error {
 		return r.rebuild(ctx)
 	}
 	r.pieces = s.Salvage // a start that was cut off
-	if len(r.found.rests)+len(r.found.orphans) > 0 {
+	if len(r.found.rests)+len(r.found.orphans) > 0 || r.found.badState {
 		dir, err := r.keep()
 		if err != nil {
 			return err
@@ -112,6 +113,13 @@ func (r *recovery) rebuild(ctx context.Context) error {
 	for _, p := range r.found.problems {
 		r.log.Error("the log is damaged", "dir", r.dir, "file", p.File, "problem", p.Text)
 	}
+	if err := r.found.keepState(dir); err != nil {
+		return err
+	}
+	if _, err := joinPieces(r.pieces, dir); err != nil {
+		return err
+	}
+	r.pieces = ""
 	if err := r.begin(stateFile{Salvage: dir, Rebuild: true}); err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func Repair(ctx context.Context, ro RepairOptions) (gateway.LogReport, error) {
 	if err != nil {
 		return gateway.LogReport{}, fmt.Errorf("repair log: %w", err)
 	}
-	l, err := openLocked(ctx, o, recovery{parent: ro.Quarantine, force: true, tell: ro.Progress})
+	l, err := openLocked(ctx, o, recovery{lock: lock, parent: ro.Quarantine, force: true, tell: ro.Progress})
 	if err != nil {
 		return gateway.LogReport{}, errors.Join(fmt.Errorf("repair log: %w", err), lock.Close())
 	}

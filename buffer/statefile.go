@@ -23,6 +23,8 @@ type stateFile struct {
 	// Clean says that the log was closed, and Last was the newest offset then. While it is open Clean is false.
 	Clean bool           `json:"clean"`
 	Last  gateway.Offset `json:"last"`
+	// Closing says that the engine was about to be closed, whereby it makes tables of its write-ahead logs.
+	Closing bool `json:"closing,omitempty"`
 	// Salvage is the folder in quarantine of which pieces are being put back, Rebuild that the whole store is made anew of
 	// it. Either goes on at the next start if it was cut off.
 	Salvage string `json:"salvage,omitempty"`
@@ -69,9 +71,10 @@ func writeState(dir string, s stateFile) error {
 	return nil
 }
 
-// replaceFile writes a file that is, whatever happens, either as it was or new.
+// replaceFile writes a file that is, whatever happens, either as it was or new. What a kill leaves behind is overwritten the next time. Not
+// for one name at a time from two goroutines.
 func replaceFile(name string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

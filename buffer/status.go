@@ -39,6 +39,7 @@ func (l *Log) Status() gateway.LogStatus {
 		Appended: l.counts.appended.Load(), Commits: l.counts.commits.Load(), PayloadBytes: l.counts.payload.Load(),
 		BlockBytes: l.counts.block.Load(), Trimmed: l.counts.trimmed.Load(), Lost: l.losses.counts(),
 		Full: l.usage.full.Load(), FullReason: l.usage.reason(), Failed: failed, Cursors: cursors, Gaps: l.gaps.all(),
-		Wear: l.wear.status(l.counts.appended.Load(), l.counts.payload.Load(), l.o.Endurance),
+		Clock: l.clock.status(),
+		Wear:  l.wear.status(l.counts.appended.Load(), l.counts.payload.Load(), l.o.Endurance),
 	}
 }

@@ -60,6 +60,23 @@ func (l *Log) submit(ctx context.Context, b *gateway.Batch, forget []string, don
 	return nil
 }
 
+// submitOwn has what the log itself wants to remember committed at once; done gets the outcome. The writes are few and small.
+func (l *Log) submitOwn(holes []gateway.Gap, writes []write) (done <-chan error, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.refusal(&gateway.Batch{}); err != nil {
+		return nil, err
+	}
+	outcome := make(chan error, 1)
+	g := l.open
+	g.holes = append(g.holes, holes...)
+	g.keys = append(g.keys, writes...)
+	g.urgent = true
+	g.acks = append(g.acks, ack{done: func(_ gateway.Offset, err error) { outcome <- err }})
+	l.nudge()
+	return outcome, nil
+}
+
 // waitForRoom returns when the open group takes the batch. l.mu is held on entry and on return, not in between.
 func (l *Log) waitForRoom(ctx context.Context, b *gateway.Batch, need demand) error {
 	for {
@@ -144,15 +161,18 @@ func (l *Log) enter(b *gateway.Batch, forget []string, done func(gateway.Offset,
 }
 
 func (l *Log) enterEvents(g *group, events []gateway.Event, marks []uint32) gateway.Offset {
-	now := l.now()
+	now := l.clock.now()
 	if g.builder.count == 0 {
-		g.first = l.end + 1
-		g.header = header{epoch: l.epoch, first: g.first, monotonic: l.clock.sinceBoot(), bootID: l.clock.bootID}
-		if l.clock.isSynced(now) {
+		g.first, g.began = l.end+1, now
+		g.header = header{epoch: l.epoch, first: g.first, monotonic: uint64(now.mono), bootID: l.clock.kernel.boot}
+		if now.known {
 			g.header.flags |= flagClockSynced
+		} else {
+			l.unsure.Store(true)
 		}
 	}
-	us := now.UnixMicro()
+	// A clock that is set in between changes nothing: one stamp puts the times of all right.
+	us := g.began.us + (now.mono - g.began.mono).Microseconds()
 	for i := range events {
 		mark := uint32(0)
 		if i < len(marks) {
