@@ -7,7 +7,7 @@ BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 PEERS   := mosquitto mosquitto-clients sqlite3 qemu-user strace
 
 .DEFAULT_GOAL := help
-.PHONY: help build run check test peers fuzz cross cross-test bench torture powercut soak clean
+.PHONY: help build run check test peers fuzz cross cross-test bench torture damage powercut soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ soak: ## ten minutes at full rate, with consumers ahead, lagging and stopped (AR
 
 torture: build peers ## 200 rounds of kill -9 under load, and 2 GB through a 32-bit log (ARGS='--rounds 200')
 	$(GO) run ./test/torture $(ARGS)
+
+damage: ## 500 damaged logs: each file flipped, torn, truncated, deleted or swapped; prints a table (GATEWAY_DAMAGE=2000, GATEWAY_DAMAGE_SEED=N)
+	GATEWAY_DAMAGE=$${GATEWAY_DAMAGE:-500} $(GO) test ./buffer -run '^TestDamage$$' -count 1 -timeout 2h -v
 
 powercut: ## a virtual machine that loses its power 30 times under load, and 200 rebuilt disks (ARGS='--cuts 30 --positions 200 --seed N')
 	@scripts/peers.sh qemu-system-arm e2fsprogs kmod

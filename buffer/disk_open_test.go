@@ -116,26 +116,29 @@ func shutdownFileSystem(dir string) error {
 	return unix.IoctlSetPointerInt(fd, 0x8004587d, 2)
 }
 
-// TestStartDoesNotReadTheBacklog: opening a large log reads no more, and takes no longer, than opening a small one.
+// TestStartDoesNotReadTheBacklog: opening a large log reads no more, and takes no longer, than opening a small one. It runs in a process
+// of its own, because the kernel counts what a process reads.
 func TestStartDoesNotReadTheBacklog(t *testing.T) {
 	t.Parallel()
+	if os.Getenv(insideDisk) == "" {
+		runInside(t)
+		return
+	}
 	read := map[int]int64{}
-	for _, megabytes := range []int{2, 120} {
+	for _, megabytes := range []int{2, 40} {
 		dir := t.TempDir()
 		l := openLog(t, Options{Dir: dir})
 		settle(t, l, "up", 0)
-		f := newFiller(l)
-		for range megabytes * 5 {
-			if err := f.append(t); err != nil {
-				t.Fatal(err)
-			}
+		data := newNoise(1)
+		for range megabytes * 50 { // blocks of 20 KB: the engine reads one of every table
+			mustAppend(t, l, event(string(data.bytes(10<<10))), event(string(data.bytes(10<<10))))
 		}
 		closeLog(t, l)
 		before, start := readBytes(t), time.Now()
 		l = openLog(t, Options{Dir: dir})
 		took := time.Since(start)
 		read[megabytes] = readBytes(t) - before
-		if s := l.Status(); s.First != 1 || s.Last != gateway.Offset(megabytes*50) {
+		if s := l.Status(); s.First != 1 || s.Last != gateway.Offset(megabytes*100) {
 			t.Errorf("got %d to %d", s.First, s.Last)
 		}
 		t.Logf("%d MB: opened in %s, %d bytes read", megabytes, took, read[megabytes])
@@ -144,12 +147,12 @@ func TestStartDoesNotReadTheBacklog(t *testing.T) {
 		}
 		closeLog(t, l)
 	}
-	if read[120] > read[2]+8<<20 {
-		t.Errorf("opening 120 MB read %d bytes, opening 2 MB %d", read[120], read[2])
+	if read[40] > read[2]+4<<20 {
+		t.Errorf("opening 40 MB read %d bytes, opening 2 MB %d", read[40], read[2])
 	}
 }
 
-// readBytes is what this process read by system calls; other tests of the package read little.
+// readBytes is what this process has read by system calls.
 func readBytes(t *testing.T) int64 {
 	t.Helper()
 	return int64(procNumber("/proc/self/io", "rchar:"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +21,22 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
-// openLog opens a log that is closed, and checked, when the test ends.
+// watched has, by directory, the log that was opened there last, and what is checked of it when it is closed for good.
+var watched sync.Map // of string to *watch
+
+// watch belongs to one test.
+type watch struct {
+	l        *Log
+	damaged  bool // on purpose: nothing is checked
+	repaired bool // there may be a quarantine
+}
+
+func watchOf(dir string) *watch {
+	w, _ := watched.LoadOrStore(dir, &watch{})
+	return w.(*watch)
+}
+
+// openLog opens a log that is closed when the test ends, and its directory checked then (see brokenInvariants).
 func openLog(t testing.TB, o Options) *Log {
 	t.Helper()
 	if o.Dir == "" {
@@ -30,12 +46,35 @@ func openLog(t testing.TB, o Options) *Log {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !o.ReadOnly {
+		watchOf(o.Dir).l = l
+	}
 	t.Cleanup(func() {
 		if err := l.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
+		checkInvariants(t, o.Dir, l)
 	})
 	return l
+}
+
+// keepsInvariants says whether the directory is checked when the test ends: not where it is damaged for good.
+func keepsInvariants(dir string, keeps bool) { watchOf(dir).damaged = !keeps }
+
+// keepsQuarantine says that the directory has a quarantine when the test ends, and is right otherwise.
+func keepsQuarantine(dir string) { watchOf(dir).repaired = true }
+
+// checkInvariants checks the directory if l is the one that had it last. Not in benchmarks.
+func checkInvariants(t testing.TB, dir string, l *Log) {
+	t.Helper()
+	w := watchOf(dir)
+	if _, isBenchmark := t.(*testing.B); w.l != l || w.damaged || isBenchmark || l.failed() != nil {
+		return
+	}
+	watched.Delete(dir)
+	for _, fault := range brokenInvariants(dir, l, w.repaired) {
+		t.Errorf("invariants of %s: %s", dir, fault)
+	}
 }
 
 func closeLog(t testing.TB, l *Log) {

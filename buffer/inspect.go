@@ -24,6 +24,7 @@ type inspection struct {
 	hasState bool
 	badState bool // there is one, and it cannot be read
 	fresh    bool // there is nothing: a new log
+	full     bool // every table was read
 	problems []gateway.LogProblem
 	// rebuild says that the engine must not open these files: a new store has to be made of what is right in them.
 	rebuild bool
@@ -84,7 +85,8 @@ func inspect(dir string, full bool) (*inspection, error) {
 	case err != nil:
 		i.problem(stateName, "the file is missing")
 	}
-	i.lookAtManifest(tables, manifest, full || i.state.Suspect || i.state.Starts >= suspectStarts)
+	i.full = full || i.state.suspect()
+	i.lookAtManifest(tables, manifest, i.full)
 	i.lookAtLogs(wals)
 	i.lookAtRegistry()
 	if !format {

@@ -25,6 +25,7 @@ type Log struct {
 	engine   *engine
 	clock    *clock
 	boots    *boots
+	looked   bool        // every table was read before it was opened
 	unsure   atomic.Bool // events were taken while the true time was not known
 	dec      *decoder
 	logID    string
@@ -104,6 +105,9 @@ func openLocked(ctx context.Context, o Options, r recovery) (*Log, error) {
 	r.dir, r.log, r.free, r.found = o.Dir, o.Logger, o.hooks.free, found
 	r.parent = cmp.Or(r.parent, filepath.Join(o.Dir, quarantineName))
 	found.rebuild = found.rebuild || r.force
+	if o.NoRepair && found.state.Rebuild {
+		found.problem(stateName, "a repair was cut off: the next start goes on with it")
+	}
 	if o.NoRepair && (found.rebuild || !found.sound()) {
 		return nil, &DamageError{Dir: o.Dir, Report: found.report()}
 	}
@@ -178,7 +182,7 @@ func openStore(o Options, e *engine, r *recovery) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{
-		o: o, log: o.Logger, engine: e, clock: openClock(&o, e, dec), boots: times, dec: dec, logID: s.logID, epoch: s.epoch,
+		o: o, log: o.Logger, engine: e, clock: openClock(&o, e, dec), boots: times, dec: dec, looked: r.found.full || !r.report.Repaired.IsZero(), logID: s.logID, epoch: s.epoch,
 		open: newGroup(), report: r.report, end: s.last, cursors: s.cursors, settled: maps.Clone(s.cursors),
 		wake: make(chan struct{}, 1), free: make(chan *group, groups), acks: make(chan *group, 1), stop: make(chan struct{}),
 	}

@@ -164,6 +164,7 @@ func TestOpenRefusesNewerFormat(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	l := openLog(t, Options{Dir: dir})
+	keepsInvariants(dir, false)
 	mustAppend(t, l, event("x"))
 	if err := l.engine.commit([]write{{[]byte(metaFormat), binary.AppendUvarint(nil, storeVersion+1)}}); err != nil {
 		t.Fatal(err)

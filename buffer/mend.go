@@ -40,12 +40,18 @@ func (l *Log) mend(ctx context.Context, offset gateway.Offset, cause error) erro
 	if _, err := l.readBlock(offset); err == nil {
 		return nil
 	}
-	hole, block, err := l.extent(offset)
+	hole, block, contained, err := l.extent(offset)
 	if err != nil {
 		return err
 	}
 	if hole.To == 0 {
 		return cause
+	}
+	if !l.looked && !l.o.ReadOnly && !contained {
+		// The engine's own lists may be what is damaged, and events that are in the files be missing from them.
+		err := fmt.Errorf("%w: behind offset %d: %w", errEngine, hole.From, cause)
+		l.fail(err)
+		return err
 	}
 	hole.Noticed = l.now().UTC()
 	l.log.Error("the log is damaged: events are gone", "dir", l.o.Dir, "from", uint64(hole.From), "to", uint64(hole.To),
@@ -60,8 +66,8 @@ func (l *Log) mend(ctx context.Context, offset gateway.Offset, cause error) erro
 }
 
 // extent finds from where to where nothing can be read at offset, and the key of the damaged block there, 0 if there is none.
-// The hole is the zero gap if the block is right.
-func (l *Log) extent(offset gateway.Offset) (hole gateway.Gap, block gateway.Offset, err error) {
+// The hole is the zero gap if the block is right. contained: it is one block, with another behind it.
+func (l *Log) extent(offset gateway.Offset) (hole gateway.Gap, block gateway.Offset, contained bool, err error) {
 	hole = gateway.Gap{From: offset, Reason: gateway.LostDamage}
 	var before header
 	err = l.engine.blockBefore(offset, func(first gateway.Offset, b []byte) error {
@@ -77,13 +83,13 @@ func (l *Log) extent(offset gateway.Offset) (hole gateway.Gap, block gateway.Off
 		return nil
 	})
 	if err != nil && !errors.Is(err, ErrNotFound) || hole.From == 0 {
-		return gateway.Gap{}, 0, err
+		return gateway.Gap{}, 0, false, err
 	}
 	hole.From = max(hole.From, gateway.Offset(l.first.Load()))
 	hole.To = l.durable()
 	refs, err := l.engine.blocksFrom(offset+1, nil, 1)
 	if err != nil {
-		return gateway.Gap{}, 0, err
+		return gateway.Gap{}, 0, false, err
 	}
 	if len(refs) > 0 {
 		hole.To = refs[0].first - 1
@@ -94,7 +100,7 @@ func (l *Log) extent(offset gateway.Offset) (hole gateway.Gap, block gateway.Off
 	} else if block != 0 {
 		hole.Since = l.receivedBefore(block)
 	}
-	return hole, block, nil
+	return hole, block, block != 0 && len(refs) > 0 && hole.Count() <= maxBlockEvents, nil
 }
 
 // receivedBefore is about when the events of the block before the given one were received, zero if that is not known.

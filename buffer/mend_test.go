@@ -49,11 +49,15 @@ func TestDamageBecomesAGap(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			l := openLog(t, Options{Dir: dir})
+			keepsQuarantine(dir)
 			settle(t, l, "up", 0)
 			appendBlocks(t, l, 4) // at 1, 3, 5, 7
 			breakBlock(t, l, 5, missing)
 			closeLog(t, l)
 			l = openLog(t, Options{Dir: dir}) // so that it is not in memory
+			if missing {
+				l = wantStop(t, l, 4)
+			}
 			for _, from := range []gateway.Offset{0, 5} { // also in the middle of it
 				entries := readTo(t, l, from, 8)
 				at := 4
@@ -87,17 +91,38 @@ func TestDamageBecomesAGap(t *testing.T) {
 	}
 }
 
+// wantStop reads behind after, where more may be missing than one block: the log stops, and another start looks at everything.
+func wantStop(t *testing.T, l *Log, after gateway.Offset) *Log {
+	t.Helper()
+	if _, err := l.NewReader(after).Next(testContext(t), 1); !errors.Is(err, errEngine) {
+		t.Errorf("got %v, want the log stopped", err)
+	}
+	if _, err := l.Append(testContext(t), event("x")); !errors.Is(err, errEngine) {
+		t.Errorf("got %v from a log that cannot read, want an error", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	l = openLog(t, Options{Dir: l.o.Dir})
+	if !l.looked {
+		t.Error("the next start did not look at everything")
+	}
+	return l
+}
+
 // TestDamageOfTheNewestBlock is a gap up to the end: the offsets are not given again.
 func TestDamageOfTheNewestBlock(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	l := openLog(t, Options{Dir: dir})
+	keepsQuarantine(dir)
 	settle(t, l, "up", 0)
 	appendBlocks(t, l, 4)
 	l.tail.mu.Lock() // so that it is read from the disk
 	l.tail.blocks, l.tail.start, l.tail.bytes = nil, 0, 0
 	l.tail.mu.Unlock()
 	breakBlock(t, l, 7, false)
+	l = wantStop(t, l, 6)
 	entries := readTo(t, l, 6, 8)
 	if g := gapOf(t, &entries[0]); g.From != 7 || g.To != 8 {
 		t.Errorf("got %+v, want a gap from 7 to 8", g)

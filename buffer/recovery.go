@@ -211,6 +211,9 @@ func (r *recovery) putBack(e *engine) error {
 		return err
 	}
 	p := &salvage{e: e, head: head}
+	if err := p.missed(r.pieces); err != nil {
+		return err
+	}
 	stamp := e.stamp.Load()
 	err = p.dir(r.pieces, carver{block: p.put, record: func(f record, _ int64) error { return p.putRecord(f, stamp) }})
 	if err != nil {

@@ -105,6 +105,7 @@ func TestMaxAgeIsNotDecidedByDamage(t *testing.T) {
 	noon := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	dir := aged(t, noon, time.Hour, time.Hour, time.Hour)
 	l := openLog(t, Options{Dir: dir})
+	keepsInvariants(dir, false)
 	var block []byte
 	if err := l.engine.get(blockKey(3), func(v []byte) error { block = bytes.Clone(v); return nil }); err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ type salvage struct {
 	lowest gateway.Offset // of the blocks put back
 	read   uint64         // bytes
 	tick   func(read uint64)
+	stamps map[string]uint64 // of the records put back: what the store says of them is the number of our own transaction
 }
 
 // salvageBytes bounds one transaction.
@@ -50,6 +51,40 @@ func (s *salvage) dir(dir string, c carver) error {
 		}
 	}
 	return s.flush()
+}
+
+// errDropped says that the engine would drop tables that have something of their own. A table that was being made when the
+// process ended has nothing but copies.
+var errDropped = errors.New("the MANIFEST does not name tables that have events or values of their own")
+
+// missed returns errDropped if a table among the pieces in dir has what the store does not have.
+func (s *salvage) missed(dir string) error {
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		return err
+	}
+	dropped := func(missing bool) error {
+		if missing {
+			return errDropped
+		}
+		return nil
+	}
+	for _, name := range tables {
+		_, err := carveFile(name, 0, carver{
+			block: func(h header, _ []byte, _ int64) error {
+				err := s.e.get(blockKey(h.first), func([]byte) error { return nil })
+				return dropped(h.last() >= s.head && errors.Is(err, ErrNotFound))
+			},
+			record: func(r record, _ int64) error {
+				stamp, err := s.e.recordStamp(r.key)
+				return dropped(err == nil && stamp < r.stamp)
+			},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // put takes a block, if the store does not have it.
@@ -84,7 +119,10 @@ var errKeep = errors.New("keep")
 // putRecord takes a record, if it is newer than the store's of its key. One that the store does not have was deleted, if it is not newer than after.
 func (s *salvage) putRecord(r record, after uint64) error {
 	stamp, err := s.e.recordStamp(r.key)
+	ours, known := s.stamps[string(r.key)]
 	switch {
+	case known:
+		stamp = ours
 	case errors.Is(err, ErrNotFound):
 		stamp = after
 	case errors.Is(err, ErrCorrupt):
@@ -95,6 +133,10 @@ func (s *salvage) putRecord(r record, after uint64) error {
 	if r.stamp <= stamp {
 		return nil
 	}
+	if s.stamps == nil {
+		s.stamps = map[string]uint64{}
+	}
+	s.stamps[string(r.key)] = r.stamp
 	return s.add(write{slices.Clone(r.key), append([]byte{}, r.value...)})
 }
 
@@ -126,6 +168,7 @@ type holes struct {
 	blocks    uint64
 	events    uint64
 	bytes     uint64
+	before    uint64 // bytes of all blocks written before the first of them
 	last      header // of the newest block; its count is 0 if there is none
 }
 
@@ -142,6 +185,9 @@ func (s *holes) find(e *engine) error {
 			s.missing = append(s.missing, hole(next, h.first-1, &s.last, &h))
 		}
 		next = max(next, h.last()+1)
+		if s.blocks == 0 {
+			s.before = h.cumulative
+		}
 		s.blocks++
 		s.events += uint64(h.count)
 		s.bytes += uint64(len(block))

@@ -21,7 +21,11 @@ func openSnapshot(o Options) (*Log, error) {
 	}
 	temp, err := takeSnapshot(o.Dir)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open log: look at %s: %w", o.Dir, err), closeFile(lock))
+		var damage *DamageError
+		if !errors.As(err, &damage) {
+			err = fmt.Errorf("look at %s: %w", o.Dir, err)
+		}
+		return nil, errors.Join(fmt.Errorf("open log: %w", err), closeFile(lock))
 	}
 	inner := o
 	inner.Dir, inner.NoRepair = temp, true
@@ -76,7 +80,7 @@ func closeFile(f *os.File) error {
 func takeSnapshot(dir string) (string, error) {
 	entries, err := os.ReadDir(filepath.Join(dir, engineName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", errors.New("there is no log")
+		return "", noFiles(dir)
 	}
 	if err != nil {
 		return "", err
@@ -105,6 +109,18 @@ func takeSnapshot(dir string) (string, error) {
 		return "", errors.Join(err, os.RemoveAll(temp))
 	}
 	return temp, nil
+}
+
+// noFiles says why dir has no files of the engine: there is no log, or it is gone.
+func noFiles(dir string) error {
+	i, err := inspect(dir, false)
+	if err != nil {
+		return err
+	}
+	if i.fresh {
+		return errors.New("there is no log")
+	}
+	return &DamageError{Dir: dir, Report: i.report()}
 }
 
 // refer gives the snapshot a file: a table by reference, if the engine will be able to open it as it does, everything else as a copy.

@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +35,9 @@ type stateFile struct {
 	// Starts counts the starts since the log last ran for a while or was closed. After suspectStarts of them it is suspect: the
 	// engine may be what ends the process.
 	Starts int `json:"starts,omitempty"`
+	// Boot is the boot id of the machine when it was written: a run that ended without being closed, and not with the power, may have
+	// ended over the engine's files.
+	Boot string `json:"boot,omitempty"`
 }
 
 const (
@@ -41,6 +45,13 @@ const (
 	// lastingAfter is how long a run is one that the engine's files let be.
 	lastingAfter = time.Minute
 )
+
+// suspect says whether every table is to be read before the engine opens it.
+func (s *stateFile) suspect() bool {
+	boot := bootID()
+	died := !s.Clean && s.Boot == hex.EncodeToString(boot[:])
+	return s.Suspect || died || s.Starts >= suspectStarts
+}
 
 // readState returns the state of dir; fs.ErrNotExist if it has none, ErrCorrupt if it cannot be trusted.
 func readState(dir string) (stateFile, error) {
@@ -61,6 +72,8 @@ func readState(dir string) (stateFile, error) {
 
 // writeState replaces the state of dir, synced.
 func writeState(dir string, s stateFile) error {
+	boot := bootID()
+	s.Boot = hex.EncodeToString(boot[:])
 	value, err := json.Marshal(s)
 	if err != nil {
 		return err

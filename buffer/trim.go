@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"fmt"
 	"time"
 
 	"gateway"
@@ -20,15 +21,18 @@ const (
 // trimmer knows the oldest blocks. It belongs to the writer.
 type trimmer struct {
 	engine *engine
-	first  gateway.Offset // the oldest event kept
-	bytes  uint64         // of all blocks ever deleted
-	queue  []blockRef     // the oldest blocks, in order
-	whole  bool           // queue has all blocks there are
-	last   gateway.Offset // the newest durable event
+	first  gateway.Offset            // the oldest event kept
+	bytes  uint64                    // of all blocks ever deleted
+	queue  []blockRef                // the oldest blocks, in order
+	whole  bool                      // queue has all blocks there are
+	last   gateway.Offset            // the newest durable event
+	looked bool                      // every table was read before it was opened
+	gone   func(gateway.Offset) bool // the offset is in a gap
 }
 
-func newTrimmer(e *engine, s state) trimmer {
-	return trimmer{engine: e, first: s.first, bytes: s.trimmed, last: s.last, whole: s.first > s.last}
+func newTrimmer(l *Log, s state) trimmer {
+	gone := func(offset gateway.Offset) bool { _, _, ok := l.gaps.at(offset); return ok }
+	return trimmer{engine: l.engine, first: s.first, bytes: s.trimmed, last: s.last, whole: s.first > s.last, looked: l.looked, gone: gone}
 }
 
 // appended tells of a new durable block.
@@ -148,5 +152,23 @@ func (t *trimmer) lookAhead() error {
 	}
 	t.whole = len(queue) < trimAhead
 	t.queue = queue
+	if t.whole && !t.looked {
+		return t.checkEnd()
+	}
 	return nil
+}
+
+// checkEnd makes sure that the newest block that the engine knows is the newest there is: it ends a list without an error where
+// a table is damaged, and what is behind it would be taken for a part of the block before.
+func (t *trimmer) checkEnd() error {
+	if len(t.queue) == 0 {
+		return nil
+	}
+	newest := t.queue[len(t.queue)-1].first
+	return t.engine.get(blockKey(newest), func(block []byte) error {
+		if h, err := parseHeader(block); err == nil && h.last() < t.last && !t.gone(h.last()+1) {
+			return fmt.Errorf("%w: there is nothing behind offset %d, the newest is %d", errEngine, h.last(), t.last)
+		}
+		return nil
+	})
 }

@@ -27,7 +27,7 @@ type writer struct {
 func newWriter(l *Log, s state, seal *sealer) (*writer, error) {
 	w := &writer{
 		Log: l, seal: seal, bytes: s.cumulative,
-		trim:   newTrimmer(l.engine, s),
+		trim:   newTrimmer(l, s),
 		ahead:  preallocator{dir: l.engine.dir},
 		trimAt: time.Now().Add(lazyCommit), // what a kill left over
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"gateway/test/rig"
@@ -40,7 +41,7 @@ type bench struct {
 
 	wearTime  time.Duration // of each cell of the wear row
 	flashFile string        // a document whose tables the wear row replaces; "" for none
-	others    float64       // bytes a second that others wrote to the device before the wear row
+	noDisk    sync.Once     // says why the cells of the wear row have no disks
 	sections  []string      // of the document, behind the details
 
 	n       int    // of started processes, for their names
@@ -76,7 +77,7 @@ func run(ctx context.Context, args []string) error {
 	flags.DurationVar(&b.warmup, "warmup", time.Second, "before it")
 	flags.StringVar(&b.gateway, "gateway", "", "the binary; built where it is not given")
 	names := flags.String("rows", "", "only these, by name, with commas: "+strings.Join(rowNames(), ","))
-	flags.DurationVar(&b.wearTime, "wear", 30*time.Second, "load of each cell of the row wear: 30s makes 20 minutes, 3s three")
+	flags.DurationVar(&b.wearTime, "wear", 30*time.Second, "load of each cell of the row wear: 30s makes 22 minutes, 3s five")
 	flags.StringVar(&b.flashFile, "flash", "", "replace the tables of the row wear in this `file`")
 	out := flags.String("out", "", "also write the document to this `file`")
 	dir := flags.String("dir", "", "`folder` for data, on the filesystem to measure; bin/ of the checkout where it is not given")
@@ -90,6 +91,11 @@ func run(ctx context.Context, args []string) error {
 	selected, err := selectRows(*names)
 	if err != nil {
 		return err
+	}
+	if b.flashFile != "" {
+		if err := rig.HasSection(b.flashFile, sectionName); err != nil {
+			return err
+		}
 	}
 	if err := b.prepare(ctx, *dir, slices.ContainsFunc(selected, func(r row) bool { return r.name == "10x50" || r.name == "wear" })); err != nil {
 		return err

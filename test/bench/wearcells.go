@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,18 +23,25 @@ type cell struct {
 // cost is what a cell measured.
 type cost struct {
 	load.Result
-	took    time.Duration
-	written int64 // by the process
-	device  int64 // by everybody, with the journal; -1 where others ran beside it
+	written int64 // by the process, by the kernel's count
+	device  int64 // to the cell's own disk, with the journal; -1 where it had none
 	err     error
 }
 
-func (c *cost) perEvent() float64 { return ratio(float64(c.written), float64(c.Sent)) }
+// bytes is what was written, by the better count that there is.
+func (c *cost) bytes() int64 {
+	if c.device >= 0 {
+		return c.device
+	}
+	return c.written
+}
 
-func (c *cost) perByte() float64 { return ratio(float64(c.written), float64(c.PayloadBytes)) }
+func (c *cost) perEvent() float64 { return ratio(float64(c.bytes()), float64(c.Sent)) }
 
-// wearRates are events a second. The slow ones do not load a machine, so that all systems run at once: the kernel counts
-// for each process by itself. The fast ones run in turn, with the device's own counter.
+func (c *cost) perByte() float64 { return ratio(float64(c.bytes()), float64(c.PayloadBytes)) }
+
+// The rates are events a second. The slow ones do not load a machine, so that all systems run at once, each on a disk of its
+// own. The fast ones run in turn, so that nobody's sync waits for somebody else's.
 var (
 	slowRates = []float64{1, 10}
 	fastRates = []float64{100, 1000}
@@ -43,8 +50,8 @@ var (
 // downRate is of the cells in which nobody takes the events.
 const downRate = 100
 
-// slowFactor is how much longer the slow cells take.
-const slowFactor = 4
+// slowFactor is how much longer the slow cells take: at one event a second, an interval of ten must pass often enough.
+const slowFactor = 8
 
 // wearCells measures all of them.
 func (b *bench) wearCells(ctx context.Context) ([]*cell, error) {
@@ -70,114 +77,138 @@ func (b *bench) wearCells(ctx context.Context) ([]*cell, error) {
 	if err := b.together(ctx, down, b.wearTime); err != nil {
 		return nil, err
 	}
-	var err error
-	if b.others, err = b.noise(ctx); err != nil {
-		return nil, err
-	}
 	for _, rate := range fastRates {
 		for _, c := range group(rate, false) {
 			if err := b.together(ctx, []*cell{c}, b.wearTime); err != nil {
 				return nil, err
 			}
 			s := all[c.system]
-			b.say("  %s, %s, %g a second: %.0f bytes an event, %.0f to the device", s.name, s.setting, rate, c.perEvent(), ratio(float64(c.device), float64(c.Sent)))
+			b.say("  %s, %s, %g a second: %.0f bytes an event", s.name, s.setting, rate, c.perEvent())
 		}
 	}
 	return cells, nil
 }
 
-// noise is how many bytes a second go to the device while nothing of ours runs.
-func (b *bench) noise(ctx context.Context) (float64, error) {
-	const watched = 5 * time.Second
-	syscall.Sync()
-	before, err := rig.DeviceWritten(b.dir)
-	if err != nil {
-		return 0, nil // a filesystem without a device: there is no column to spoil
-	}
-	if err := wait(ctx, watched); err != nil {
-		return 0, err
-	}
-	syscall.Sync()
-	after, err := rig.DeviceWritten(b.dir)
-	return float64(after-before) / watched.Seconds(), err
-}
-
 // together measures cells at once. What a cell fails with is kept in it.
 func (b *bench) together(ctx context.Context, cells []*cell, length time.Duration) error {
-	defer b.discard()
-	targets := make([]*target, len(cells))
+	runs := make([]*cellRun, len(cells))
 	defer func() {
-		for _, t := range targets {
-			if t != nil {
-				t.stop()
+		for _, r := range runs {
+			if r != nil {
+				b.end(r)
 			}
 		}
 	}()
 	for i, c := range cells { // one after the other: what makes names and ports is not for several goroutines
-		s := &systems()[c.system]
-		targets[i], c.err = s.start(ctx, b, s, c.down)
+		runs[i] = b.begin(ctx, c)
 	}
-	if err := b.settle(ctx, settleTime); err != nil {
+	if err := wait(ctx, settleTime); err != nil {
 		return err
 	}
-	syscall.Sync()
-	device, errBefore := rig.DeviceWritten(b.dir)
 	var group errgroup.Group
-	for i, c := range cells {
-		if targets[i] != nil {
-			group.Go(func() error { return c.measure(ctx, targets[i], length) })
+	for _, r := range runs {
+		if r.cell.err == nil {
+			group.Go(func() error { return r.measure(ctx, length) })
 		}
 	}
-	if err := group.Wait(); err != nil {
-		return err
+	return group.Wait()
+}
+
+// cellRun is a cell while it is measured.
+type cellRun struct {
+	cell   *cell
+	disk   *disk   // nil if it could not be made
+	target *target // nil if it could not be started
+}
+
+// begin starts the cell's system on a disk of its own.
+func (b *bench) begin(ctx context.Context, c *cell) *cellRun {
+	r := &cellRun{cell: c}
+	r.disk, c.err = newDisk(b.dir, b.name("cell"))
+	if errors.Is(c.err, errNoDisk) {
+		b.noDisk.Do(func() { b.say("  counting what processes write, without the filesystem's journal: %v", c.err) })
+		c.err = nil
 	}
-	syscall.Sync()
-	after, errAfter := rig.DeviceWritten(b.dir)
-	for _, c := range cells {
-		c.device = -1
-		if len(cells) == 1 && errBefore == nil && errAfter == nil {
-			c.device = after - device
-		}
+	if c.err != nil {
+		return r
 	}
-	return nil
+	own := bench{dir: r.disk.dir, gateway: b.gateway, nats: b.nats, n: b.n}
+	s := &systems()[c.system]
+	r.target, c.err = s.start(ctx, &own, s, c.down)
+	b.n = own.n
+	return r
+}
+
+func (b *bench) end(r *cellRun) {
+	if r.target != nil {
+		r.target.stop()
+	}
+	if r.disk == nil {
+		return
+	}
+	if err := r.disk.remove(); err != nil {
+		b.say("  left behind: %v", err)
+	}
 }
 
 // settleTime is how long a system may take to write what follows from the last event, such as a cursor.
 const settleTime = 1500 * time.Millisecond
 
-// measure loads a target for about length, at least two of its intervals. It fails only when ctx ends.
-func (c *cell) measure(ctx context.Context, t *target, length time.Duration) error {
+// count is what the process and the disk were written until now.
+func (r *cellRun) count() (written, device int64, err error) {
+	if written, err = rig.Written(r.target.pid); err != nil || !r.disk.mounted {
+		return written, 0, err
+	}
+	if err = r.disk.sync(); err != nil {
+		return written, 0, err
+	}
+	device, err = rig.DeviceWritten(r.disk.dir)
+	return written, device, err
+}
+
+// measure loads the target for about length, at least two of its intervals. It fails only when ctx ends.
+func (r *cellRun) measure(ctx context.Context, length time.Duration) error {
+	c := r.cell
 	if interval := systems()[c.system].interval; interval <= 10*time.Second {
 		length = max(length, 2*interval)
 	}
-	before, err := rig.Written(t.pid)
-	if err != nil {
-		c.err = err
-		return nil
-	}
-	count := max(uint64(length.Seconds()*c.rate), 1)
-	if c.Result, c.err = t.publish(ctx, count, c.rate); c.err != nil {
+	if c.err = r.load(ctx, length); ctx.Err() != nil {
 		return ctx.Err()
 	}
-	c.took = length
+	return nil
+}
+
+func (r *cellRun) load(ctx context.Context, length time.Duration) error {
+	c := r.cell
+	written, device, err := r.count()
+	if err != nil {
+		return err
+	}
+	count := max(uint64(length.Seconds()*c.rate), 1)
+	if c.Result, err = r.target.publish(ctx, count, c.rate); err != nil {
+		return err
+	}
 	if err := wait(ctx, settleTime); err != nil {
 		return err
 	}
-	after, err := rig.Written(t.pid)
-	if err != nil {
-		c.err = err
-		return nil
+	if c.written, c.device, err = r.count(); err != nil {
+		return err
 	}
-	c.written = after - before
-	if t.extra != nil {
-		extra, err := t.extra(ctx, length)
-		c.err = err
-		c.written += extra
+	extra := int64(0)
+	if r.target.extra != nil {
+		if extra, err = r.target.extra(ctx, length); err != nil {
+			return err
+		}
+	}
+	c.written += extra - written
+	c.device += extra - device
+	if !r.disk.mounted {
+		c.device = -1
 	}
 	// The last events wait for their interval, which is not a sign of a system that cannot keep up.
 	interval := min(systems()[c.system].interval, 10*time.Second)
 	if most := 1.25*float64(count)/c.rate + interval.Seconds() + 2; c.Seconds > most {
-		c.err = fmt.Errorf("%d events took %.0f s, want %.0f at most", count, c.Seconds, most)
+		return fmt.Errorf("%d events took %.0f s, want %.0f at most", count, c.Seconds, most)
 	}
 	return nil
 }

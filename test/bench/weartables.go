@@ -3,16 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
+
+	"gateway/test/rig"
 )
 
 // enduranceAssumed is what a card takes in its life, in bytes, in the tables: nobody prints it on a card.
 const enduranceAssumed = 10e12
-
-// quietMost is how many bytes a second others may write while the device's counter is read.
-const quietMost = 50_000
 
 const yearSeconds = 365.25 * 86400
 
@@ -25,12 +23,19 @@ func (b *bench) wearTables(ctx context.Context) ([]line, error) {
 	section := b.wearSection(cells)
 	b.sections = append(b.sections, section)
 	if b.flashFile != "" {
-		if err := replaceTables(b.flashFile, b.machine(ctx)+"\n"+section); err != nil {
+		if err := rig.ReplaceSection(b.flashFile, sectionName, b.machine(ctx)+"\n"+section); err != nil {
 			return nil, err
 		}
 	}
 	return wearLines(cells), nil
 }
+
+// onDisks says whether the cells had disks of their own.
+func onDisks(cells []*cell) bool {
+	return slices.ContainsFunc(cells, func(c *cell) bool { return c.device > 0 })
+}
+
+func allRates() []float64 { return slices.Concat(slowRates, fastRates) }
 
 // find is the cell of a system at a rate.
 func find(cells []*cell, system int, rate float64, down bool) *cell {
@@ -42,7 +47,7 @@ func find(cells []*cell, system int, rate float64, down bool) *cell {
 func wearLines(cells []*cell) (lines []line) {
 	all := systems()
 	peer := slices.IndexFunc(all, func(s system) bool { return s.name == "SQLite" })
-	for _, rate := range slices.Concat(slowRates, fastRates) {
+	for _, rate := range allRates() {
 		l := line{load: fmt.Sprintf("bytes written for an event, %g a second, commit_interval 0s, 1s, 10s", rate), verdict: reported}
 		var ours []string
 		for i, s := range all {
@@ -77,26 +82,28 @@ func (b *bench) wearSection(cells []*cell) string {
 	var t strings.Builder
 	fmt.Fprintf(&t, "## What an event costs the card\n\nOne device publishes 128-byte JSON readings with QoS 1 at a steady rate, %s a cell (%s at 1 and 10 a second); a consumer that is\n"+
 		"there takes them at once, so that what was delivered is deleted. SQLite: the sqlite3 program, fed through its standard input; each\n"+
-		"transaction inserts, and deletes what the one before inserted.\n\n", b.wearTime, slowFactor*b.wearTime)
-	t.WriteString("Bytes that the process had written, by the kernel's count (`/proc/PID/io`), for an event; in brackets for a byte of payload. At 1 and 10 a\n" +
-		"second all systems ran side by side, otherwise in turn. Last column: 100 a second while nobody takes the events, so that they pile up.\n\n")
-	t.WriteString(table(cells, append(slices.Concat(slowRates, fastRates), -downRate), func(c *cell) string {
+		"transaction inserts, and deletes what the one before inserted. At 1 and 10 a second all systems ran side by side, otherwise in turn.\n\n", b.wearTime, slowFactor*b.wearTime)
+	if onDisks(cells) {
+		t.WriteString("Bytes that were written to the block device for an event; in brackets for a byte of payload. Each system has an ext4 filesystem of its own\n" +
+			"on a loop device, whose counter (sectors written, `/sys/block/loopN/stat`) has the filesystem's journal and metadata in it. ")
+	} else {
+		t.WriteString("Bytes that the process had written for an event, by the kernel's count (`/proc/PID/io`); in brackets for a byte of payload. The filesystem's\n" +
+			"journal is not in it: it takes root to mount a loop device for each system, whose counter has that. ")
+	}
+	t.WriteString("Last\ncolumn: 100 a second while nobody takes the events, so that they pile up.\n\n")
+	t.WriteString(table(cells, append(allRates(), -downRate), func(c *cell) string {
 		return fmt.Sprintf("%s (%.1f)", thousands(c.perEvent()), c.perByte())
 	}))
 	fmt.Fprintf(&t, "\nYears that a card lasts which can take %g TB, under that load day and night, by the same count:\n\n", enduranceAssumed/1e12)
-	t.WriteString(table(cells, slices.Concat(slowRates, fastRates), func(c *cell) string {
-		return years(enduranceAssumed / (c.perEvent() * c.rate * yearSeconds))
+	t.WriteString(table(cells, allRates(), func(c *cell) string {
+		return years(ratio(enduranceAssumed, c.perEvent()*c.rate*yearSeconds))
 	}))
-	t.WriteString("\nBytes that the block device was written for an event, with the filesystem's journal and whatever else the machine did; in brackets how many\n" +
-		"times the process's count that is:\n\n")
-	t.WriteString(table(cells, fastRates, func(c *cell) string {
-		if c.device < 0 {
-			return "–"
-		}
-		return fmt.Sprintf("%s (%.1f×)", thousands(ratio(float64(c.device), float64(c.Sent))), ratio(float64(c.device), float64(c.written)))
-	}))
-	if b.others > quietMost {
-		fmt.Fprintf(&t, "\n**The machine was not quiet: before this, others wrote %.0f kB a second. These numbers mean nothing.**\n", b.others/1000)
+	if onDisks(cells) {
+		t.WriteString("\nWhat the process had written for an event, by the kernel's count (`/proc/PID/io`), which is what a running gateway can know of itself; in\n" +
+			"brackets how many times that the device was written:\n\n")
+		t.WriteString(table(cells, allRates(), func(c *cell) string {
+			return fmt.Sprintf("%s (%.1f×)", thousands(ratio(float64(c.written), float64(c.Sent))), ratio(float64(c.device), float64(c.written)))
+		}))
 	}
 	t.WriteString("\nWhat a power cut costs at most:\n\n| system | setting | lost |\n|---|---|---|\n")
 	for _, s := range systems() {
@@ -147,9 +154,11 @@ func notes(cells []*cell) string {
 	return "\nNot measured:\n\n" + t.String()
 }
 
-// years is short where more digits mean nothing.
+// years is short where more digits mean nothing. Nothing written is no years: nothing was measured.
 func years(y float64) string {
 	switch {
+	case y <= 0:
+		return "–"
 	case y > 1000:
 		return "> 1,000"
 	case y >= 10:
@@ -169,21 +178,5 @@ func thousands(v float64) string {
 	return fmt.Sprintf("%s,%03d", thousands(float64(n/1000)), n%1000)
 }
 
-// The tables stand between these lines of the document that explains them.
-const (
-	tablesBegin = "<!-- make bench: begin -->\n"
-	tablesEnd   = "<!-- make bench: end -->\n"
-)
-
-func replaceTables(file, section string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := strings.Cut(string(text), tablesBegin)
-	_, after, ok2 := strings.Cut(rest, tablesEnd)
-	if !ok || !ok2 {
-		return fmt.Errorf("%s has no lines %q and %q to put the tables between", file, strings.TrimSpace(tablesBegin), strings.TrimSpace(tablesEnd))
-	}
-	return os.WriteFile(file, []byte(before+tablesBegin+"\n"+section+"\n"+tablesEnd+after), 0o644)
-}
+// sectionName is of the section of the document that explains the tables.
+const sectionName = "make bench"

@@ -92,7 +92,7 @@ func (s *soaked) work(ctx context.Context, l *buffer.Log) error {
 		}
 	}
 	var err error
-	s.left, err = shrink(ctx, l, s.sampler.dir, s.plan.maxSize/4)
+	s.left, err = shrink(ctx, l, s.sampler)
 	s.status = l.Status()
 	return err
 }
@@ -118,18 +118,18 @@ func underLoad(ctx context.Context, in *intake, length time.Duration, consumers 
 	return group.Wait()
 }
 
-// shrink waits until the log has trimmed what it will and its directory is below want, and returns what is left. That it did
-// not get there is no error.
-func shrink(ctx context.Context, l *buffer.Log, dir string, want int64) (int64, error) {
+// shrink waits until the log has trimmed what it will and its directory is half of the most that it was, and returns what is
+// left. That it did not get there is no error: a verdict says so.
+func shrink(ctx context.Context, l *buffer.Log, s *sampler) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
 	first, moved := gateway.Offset(0), time.Now()
 	for {
-		left, err := dirSize(dir)
+		left, err := dirSize(s.dir)
 		if now := l.Status().First; now != first {
 			first, moved = now, time.Now()
 		}
-		done := left < want && time.Since(moved) > trimmedAfter
+		done := left <= s.worst.Load()/2 && time.Since(moved) > trimmedAfter
 		if err != nil || done || !pause(ctx.Done(), diskEvery) {
 			return left, err
 		}

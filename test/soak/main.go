@@ -8,14 +8,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
+	"gateway/buffer"
 	"gateway/test/rig"
 )
 
@@ -36,6 +37,8 @@ type plan struct {
 	maxSize int64
 	seed    uint64
 	dir     string
+	svg     string // file of the plot; "" for none
+	doc     string // file whose table is replaced; "" for none
 	log     *slog.Logger
 }
 
@@ -43,16 +46,28 @@ func run(ctx context.Context, args []string) error {
 	var p plan
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	flags.DurationVar(&p.length, "for", 10*time.Minute, "`time` under load, at least 10s; draining and the phase that refuses come on top")
-	flags.Int64Var(&p.maxSize, "max-size", 256<<20, "of the log, in `bytes`")
+	flags.Int64Var(&p.maxSize, "max-size", 0, "of the log that drops, in `bytes`; 0: 128 MiB, or the smallest where the load is shorter than five minutes and would not fill that")
 	flags.Uint64Var(&p.seed, "seed", 1, "of the payloads")
 	dir := flags.String("dir", "", "`folder` for the log, on a real disk; bin/ of the checkout where it is not given")
-	svg := flags.String("plot", "", "write the plot to this `file`")
+	flags.StringVar(&p.svg, "plot", "", "write the plot to this `file`")
+	flags.StringVar(&p.doc, "doc", "", "replace the table in this `file`")
 	verbose := flags.Bool("v", false, "print what the log logs")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if p.length < 10*time.Second {
 		return errors.New("-for must be at least 10s: there is a first and a last part to compare")
+	}
+	if p.maxSize == 0 {
+		p.maxSize = 128 << 20
+		if p.length < 5*time.Minute {
+			p.maxSize = buffer.MinMaxSize
+		}
+	}
+	if p.doc != "" {
+		if err := rig.HasSection(p.doc, "make soak"); err != nil {
+			return err
+		}
 	}
 	p.log = slog.New(slog.DiscardHandler)
 	if *verbose {
@@ -64,17 +79,18 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer func() { _ = os.RemoveAll(made) }() // what is left is named by its folder
 	p.dir = made
-	return p.phases(ctx, *svg)
+	return p.phases(ctx)
 }
 
 // phases runs both and prints the table.
-func (p *plan) phases(ctx context.Context, svg string) error {
+func (p *plan) phases(ctx context.Context) error {
+	begun := time.Now()
 	dropping, err := p.soak(ctx)
 	if err != nil {
 		return err
 	}
-	if svg != "" {
-		if err := os.WriteFile(svg, dropping.figure().SVG(), 0o644); err != nil {
+	if p.svg != "" {
+		if err := os.WriteFile(p.svg, dropping.figure().SVG(), 0o644); err != nil {
 			return err
 		}
 	}
@@ -82,8 +98,18 @@ func (p *plan) phases(ctx context.Context, svg string) error {
 	if err != nil {
 		return err
 	}
-	verdicts := append(dropping.verdicts(), refusing.verdicts()...)
-	return report(os.Stdout, append(dropping.summary(), refusing.summary()...), verdicts)
+	text, ok := report(append(dropping.summary(), refusing.summary()...), append(dropping.verdicts(), refusing.verdicts()...))
+	fmt.Print(text)
+	if p.doc != "" {
+		head := fmt.Sprintf("A run of %s under load, on %s, %d cores:\n\n", p.length, begun.UTC().Format("2006-01-02"), runtime.NumCPU())
+		if err := rig.ReplaceSection(p.doc, "make soak", head+text); err != nil {
+			return err
+		}
+	}
+	if !ok {
+		return errMissed
+	}
+	return nil
 }
 
 func makeDir(dir string) (string, error) {
@@ -106,10 +132,11 @@ type verdict struct {
 	ok              bool
 }
 
-func report(w io.Writer, facts []string, verdicts []verdict) error {
+// report is the facts and the table as Markdown, and whether all verdicts are met.
+func report(facts []string, verdicts []verdict) (string, bool) {
 	var out strings.Builder
 	for _, f := range facts {
-		fmt.Fprintln(&out, f)
+		fmt.Fprintln(&out, "-", f)
 	}
 	fmt.Fprint(&out, "\n| | measured | wanted | |\n|---|---|---|---|\n")
 	ok := true
@@ -120,11 +147,5 @@ func report(w io.Writer, facts []string, verdicts []verdict) error {
 		}
 		fmt.Fprintf(&out, "| %s | %s | %s | %s |\n", v.what, v.got, v.want, word)
 	}
-	if _, err := io.WriteString(w, out.String()); err != nil {
-		return err
-	}
-	if !ok {
-		return errMissed
-	}
-	return nil
+	return out.String(), ok
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -40,7 +41,7 @@ type sampler struct {
 	bound     int64
 
 	points  []point
-	worst   int64 // of all samples of the disk
+	worst   atomic.Int64 // of all samples of the disk
 	samples int
 	over    int // samples above the bound
 }
@@ -56,7 +57,8 @@ func (s *sampler) run(ctx context.Context) error {
 			return err
 		}
 		s.samples++
-		s.worst, most = max(s.worst, disk), max(most, disk)
+		most = max(most, disk)
+		s.worst.Store(max(s.worst.Load(), disk))
 		if disk > s.bound {
 			s.over++
 		}
@@ -134,10 +136,10 @@ func (s *sampler) median(from, to time.Duration, value func(point) float64) floa
 	return v[len(v)/2]
 }
 
-// dirSize is what the files below dir take on disk.
+// dirSize is what dir and all below it take on disk, as du counts it: allocated blocks.
 func dirSize(dir string) (size int64, err error) {
 	err = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil {
 			return nil // files come and go while the log works
 		}
 		info, err := d.Info()
