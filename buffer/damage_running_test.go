@@ -139,7 +139,11 @@ func TestDamageAnywhereWhileRunning(t *testing.T) {
 	t.Logf("seed %d", seed)
 	from, truth := shapeOf(t, "tables closed")
 	ended := map[string]int{}
-	for round := range 12 {
+	rounds := 8
+	if raceEnabled {
+		rounds = 3
+	}
+	for round := range rounds {
 		dir := filepath.Join(t.TempDir(), "log")
 		copyTree(t, from, dir)
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDamageRunningChild$", "-test.v", "-test.timeout=60s")

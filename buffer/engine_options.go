@@ -72,6 +72,7 @@ func checkGeometry(g geometry, intSize int) error {
 
 // engineOptions are Badger's. Each that differs from its default:
 //   - SyncWrites: a commit returns after msync of the write-ahead log; it is what an acknowledgement rests on.
+//   - BypassLockGuard: the data directory has a lock of its own.
 //   - ValueThreshold: every block stays in the LSM tree. The value log takes two to seventy times the flash writes.
 //   - no compression and no cache: a block is compressed already and read once.
 //   - NumMemtables 1 and NumLevelZeroTables 2: memory; levelZeroStall says the rest.
@@ -81,6 +82,7 @@ func checkGeometry(g geometry, intSize int) error {
 func engineOptions(dir string, g geometry, log *slog.Logger) badger.Options {
 	o := badger.DefaultOptions(dir).
 		WithSyncWrites(true).
+		WithBypassLockGuard(true).
 		WithLogger(engineLog{log}).
 		WithMetricsEnabled(false).
 		WithDetectConflicts(false).

@@ -71,12 +71,22 @@ func parseWAL(b []byte) wal {
 			w.end, w.first, w.format = int64(at), first, format
 		}
 	}
-	rest := bytes.TrimRight(b[w.end:], "\x00")
+	rest := b[w.end:]
+	rest = rest[:withoutZeros(rest)]
 	w.rest = int64(len(rest))
 	if w.rest > 0 {
 		w.transactions = transactionsIn(rest)
 	}
 	return w
+}
+
+// withoutZeros is the length of b without the zeros at its end: most of a log that was made in advance.
+func withoutZeros(b []byte) int {
+	var zeros [4096]byte
+	for n := len(zeros); len(b) >= n && bytes.Equal(b[len(b)-n:], zeros[:]); {
+		b = b[:len(b)-n]
+	}
+	return len(bytes.TrimRight(b, "\x00"))
 }
 
 type walEntry struct {

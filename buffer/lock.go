@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"golang.org/x/sys/unix"
@@ -31,7 +32,7 @@ func lockDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, dirError(dir, err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flockOurs(f); err != nil {
 		defer f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, inUse(dir, f)
@@ -44,6 +45,30 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// lockPatience is how long a lock is waited for that this very process held before: a child that is being made has it, too, until
+// it runs its program.
+const lockPatience = time.Second
+
+// flockOurs takes the lock of f.
+func flockOurs(f *os.File) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(lockPatience); ; <-tick.C {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || lockPID(f) != strconv.Itoa(os.Getpid()) || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// lockPID is the process id in the lock file, "" if there is none.
+func lockPID(f *os.File) string {
+	var buf [64]byte
+	n, _ := f.ReadAt(buf[:], 0) // an empty answer is as good as an error
+	pid, _, _ := strings.Cut(string(buf[:n]), "\n")
+	return pid
+}
+
 // writePID writes our process id, and the word of the store (see checkPlace). It does not give the file's block back before it is written: on a full disk it would be gone.
 func writePID(f *os.File, word string) error {
 	text := []byte(strconv.Itoa(os.Getpid()) + "\n" + word + "\n")
@@ -54,9 +79,7 @@ func writePID(f *os.File, word string) error {
 }
 
 func inUse(dir string, f *os.File) error {
-	var buf [64]byte
-	n, _ := f.ReadAt(buf[:], 0) // an empty answer is as good as an error
-	pid, _, _ := strings.Cut(string(buf[:n]), "\n")
+	pid := lockPID(f)
 	if pid == "" {
 		pid = "(unknown)"
 	}

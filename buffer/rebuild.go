@@ -33,6 +33,7 @@ type rebuilder struct {
 	done    uint64
 	told    time.Time
 	records map[string]foundRecord
+	missing []gateway.Gap
 	report  gateway.LogReport
 }
 
@@ -202,7 +203,8 @@ func (r *rebuilder) fill(ctx context.Context, e *engine) error {
 	if found.blocks == 0 {
 		r.report.Last = max(r.end(head), head-1)
 	}
-	r.report.Gone = found.missing
+	r.missing = found.missing
+	r.report.Gone = r.unknown(found.missing)
 	r.report.Epoch, r.report.Repaired = branchEpoch(epoch), time.Now().UTC()
 	return r.finish(e, head, trimmed)
 }
@@ -260,7 +262,7 @@ func (r *rebuilder) finish(e *engine, head gateway.Offset, trimmed uint64) error
 		r.report.Problems = append(r.report.Problems, gateway.LogProblem{Text: "the id of the log is lost: events without an ID of their own get another one than before"})
 	}
 	gaps := r.gaps()
-	for _, g := range r.report.Gone {
+	for _, g := range r.missing {
 		g.Noticed = r.report.Repaired
 		gaps = withGap(gaps, g)
 	}
@@ -288,12 +290,30 @@ func (r *rebuilder) finish(e *engine, head gateway.Offset, trimmed uint64) error
 	})
 }
 
+// unknown are those of the holes that are not gaps already.
+func (r *rebuilder) unknown(missing []gateway.Gap) []gateway.Gap {
+	var known, gone []gateway.Gap
+	for key, f := range r.records {
+		if len(key) > len(metaGap) && key[:len(metaGap)] == metaGap {
+			if g, err := parseGap(f.value); err == nil {
+				known = append(known, g)
+			}
+		}
+	}
+	for _, g := range missing {
+		if !covered(known, g) {
+			gone = append(gone, g)
+		}
+	}
+	return gone
+}
+
 // gaps are the holes that were known before.
 func (r *rebuilder) gaps() []gateway.Gap {
 	var list []gateway.Gap
 	for key, f := range r.records {
 		if len(key) > len(metaGap) && key[:len(metaGap)] == metaGap {
-			if g, err := parseGap(f.value); err == nil {
+			if g, err := parseGap(f.value); err == nil && g.Reason != gateway.LostDamage { // what is damaged was looked for anew
 				list = withGap(list, g)
 			}
 		}

@@ -25,6 +25,7 @@ type recovery struct {
 	tell   func(done, total uint64)
 
 	found  *inspection
+	torn   bool           // they are nothing but the newest write, cut off
 	pieces string         // the folder with what the engine cut off, "" if it did not
 	lowest gateway.Offset // of the blocks that were put back, 0 if none were
 	report gateway.LogReport
@@ -44,6 +45,7 @@ func (r *recovery) before(ctx context.Context) error {
 		return r.rebuild(ctx)
 	}
 	r.pieces = s.Salvage // a start that was cut off
+	r.torn = r.found.sound() && !r.found.badState && len(r.found.orphans) == 0 && (s.Salvage == "" || s.Torn)
 	if len(r.found.rests)+len(r.found.orphans) > 0 || r.found.badState {
 		dir, err := r.keep()
 		if err != nil {
@@ -56,7 +58,7 @@ func (r *recovery) before(ctx context.Context) error {
 	if r.pieces == "" {
 		return nil
 	}
-	return r.begin(stateFile{Salvage: r.pieces})
+	return r.begin(stateFile{Salvage: r.pieces, Torn: r.torn})
 }
 
 // keep sets the pieces aside.
@@ -215,7 +217,11 @@ func (r *recovery) putBack(e *engine) error {
 		return err
 	}
 	stamp := e.stamp.Load()
-	err = p.dir(r.pieces, carver{block: p.put, record: func(f record, _ int64) error { return p.putRecord(f, stamp) }})
+	c := carver{block: p.put}
+	if !r.torn { // half of a write that nobody was told of: a position without what belongs to it would be a loss
+		c.record = func(f record, _ int64) error { return p.putRecord(f, stamp) }
+	}
+	err = p.dir(r.pieces, c)
 	if err != nil {
 		return fmt.Errorf("put back what was set aside in %s: %w", r.pieces, err)
 	}

@@ -29,7 +29,9 @@ type stateFile struct {
 	// Salvage is the folder in quarantine of which pieces are being put back, Rebuild that the whole store is made anew of
 	// it. Either goes on at the next start if it was cut off.
 	Salvage string `json:"salvage,omitempty"`
-	Rebuild bool   `json:"rebuild,omitempty"`
+	// Torn says that the pieces are nothing but the newest write, cut off.
+	Torn    bool `json:"torn,omitempty"`
+	Rebuild bool `json:"rebuild,omitempty"`
 	// Suspect asks the next start to read every table before it trusts the store: something was wrong while it ran.
 	Suspect bool `json:"suspect,omitempty"`
 	// Starts counts the starts since the log last ran for a while or was closed. After suspectStarts of them it is suspect: the
