@@ -48,8 +48,8 @@ cross-test: cross peers ## each cross-built binary under qemu-user: publish, kil
 bench: build peers ## this gateway and its peers in turn; prints medians and ratios (ARGS='--rounds 5'; ARGS='--rows wear --wear 3s')
 	$(GO) run ./test/bench $(ARGS)
 
-soak: ## ten minutes at full rate, with consumers ahead, lagging and stopped (ARGS='--for 2m --plot docs/soak.svg')
-	$(GO) run ./test/soak $(if $(ARGS),$(ARGS),--plot docs/soak.svg)
+soak: ## ten minutes at full rate, with consumers ahead, lagging and stopped; writes docs/soak.md and .svg (ARGS='--for 2m' writes nothing)
+	$(GO) run ./test/soak $(if $(ARGS),$(ARGS),--plot docs/soak.svg --doc docs/soak.md)
 
 torture: build peers ## 200 rounds of kill -9 under load, and 2 GB through a 32-bit log (ARGS='--rounds 200')
 	$(GO) run ./test/torture $(ARGS)

@@ -25,7 +25,11 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, childAppends(dir))
 		os.Exit(1)
 	}
-	if err := flag.Set("rapid.checks", "4"); err != nil { // each opens logs; -rapid.checks on the command line wins
+	checks := "4"
+	if raceEnabled {
+		checks = "2"
+	}
+	if err := flag.Set("rapid.checks", checks); err != nil { // each opens logs; -rapid.checks on the command line wins
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -75,12 +75,11 @@ func (w *modelled) moveLazily(t *rapid.T) {
 	if err := w.l.Submit(w.context(t), gateway.Batch{Cursors: []gateway.CursorMove{c}}, func(gateway.Offset, error) {}); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := w.lazy[c.Name]; !ok {
-		w.lazy[c.Name] = math.MaxUint64 // none
-		if at, ok := w.m.cursors[c.Name]; ok {
-			w.lazy[c.Name] = at
-		}
+	before := gateway.Offset(math.MaxUint64)
+	if at, ok := w.m.cursors[c.Name]; ok {
+		before = at
 	}
+	w.lazy[c.Name] = append(w.lazy[c.Name], before)
 	w.m.cursors[c.Name] = c.Offset
 	w.seen.moved(c.Name, c.Offset)
 }

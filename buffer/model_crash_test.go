@@ -201,8 +201,7 @@ func (w *modelled) adopt(t *rapid.T, m *model, models []*model) {
 		if !ok {
 			at = math.MaxUint64
 		}
-		before, lazy := w.lazy[name]
-		fits := lazy && at == before
+		fits := slices.Contains(w.lazy[name], at)
 		for _, other := range models {
 			want, wanted := other.cursors[name]
 			fits = fits || wanted && at == want || !wanted && !ok

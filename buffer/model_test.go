@@ -72,9 +72,9 @@ type modelled struct {
 	o     Options
 	l     *Log
 	m     *model
-	lazy  map[string]gateway.Offset // moves that may be durable, or not yet
-	now   *atomic.Int64             // µs since the model began
-	ids   map[string]gateway.Offset // that the log has given
+	lazy  map[string][]gateway.Offset // where cursors were before moves that may not be durable yet; MaxUint64: there was none
+	now   *atomic.Int64               // µs since the model began
+	ids   map[string]gateway.Offset   // that the log has given
 	seen  modelSeen
 	tally map[string]int // of all runs: to see that the interesting things happen
 }
@@ -138,7 +138,7 @@ var modelEpoch = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 // newModelled begins with a consumer that has got nothing yet.
 func newModelled(t *rapid.T, bounds string, temp func() string) *modelled {
 	w := &modelled{
-		dir: temp(), temp: temp, now: &atomic.Int64{}, ids: map[string]gateway.Offset{}, lazy: map[string]gateway.Offset{},
+		dir: temp(), temp: temp, now: &atomic.Int64{}, ids: map[string]gateway.Offset{}, lazy: map[string][]gateway.Offset{},
 		m: &model{cursors: map[string]gateway.Offset{}, keys: map[string]string{}}, tally: map[string]int{},
 	}
 	w.small, w.o = modelBounds[bounds].small, modelBounds[bounds].o

@@ -34,6 +34,32 @@ func TestWearIsNothingWhereTheKernelDoesNotCount(t *testing.T) {
 	}
 }
 
+// TestWearIsAlwaysANumber: whatever was counted, JSON and a dashboard can show it.
+func TestWearIsAlwaysANumber(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, written := range []uint64{0, 1, math.MaxUint64} {
+			for _, took := range []time.Duration{0, wearLeast, 72 * time.Hour} {
+				now := uint64(0)
+				w := wear{read: func() uint64 { return now }}
+				w.sample()
+				<-time.After(took)
+				now = written
+				for _, n := range []uint64{0, 1, math.MaxUint64} {
+					for _, endurance := range []int64{0, 1, math.MaxInt64} {
+						s := w.status(n, n, endurance)
+						for _, v := range []float64{s.PerEvent, s.PerPayloadByte, s.PerDay, s.Years} {
+							if math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
+								t.Errorf("%d bytes in %s for %d events, endurance %d: got %+v", written, took, n, endurance, s)
+							}
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
 func TestWearOfTheLastDay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

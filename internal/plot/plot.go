@@ -56,6 +56,8 @@ func (f *Figure) SVG() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-label="%s">`+"\n%s",
 		width, height, width, height, html.EscapeString(f.Title), style)
+	// A page may be dark where the viewer says light, and the other way round: the plot brings its own ground.
+	fmt.Fprintf(&b, `<rect class="b" width="%d" height="%d"/>`+"\n", width, height)
 	text(&b, "h", left, 24, "start", f.Title)
 	x := f.xScale()
 	for i := range f.Panels {
@@ -68,14 +70,14 @@ func (f *Figure) SVG() []byte {
 
 // style has the colours of a white page, and those of a dark one for viewers that tell.
 const style = `<style>
-text{font:12px system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:#4b5563}
+.b{fill:#fff}text{font:12px system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:#4b5563}
 .h{font-size:15px;font-weight:600;fill:#111827}.p{font-weight:600;fill:#1f2937}
-.g{stroke:#9ca3af;stroke-opacity:.35}.a{stroke:#6b7280}.m{stroke:#b42318;stroke-dasharray:5 4}.mt{fill:#b42318}
+.g{stroke:#9ca3af;stroke-opacity:.35}.a{stroke:#6b7280}.m{stroke:#b42318;stroke-dasharray:5 4}.mt{fill:#b42318;paint-order:stroke;stroke:#fff;stroke-width:4px}
 .v{stroke:#6b7280;stroke-dasharray:2 3}
 .s{fill:none;stroke-width:1.6;stroke-linejoin:round}.s0{stroke:#1d6fd1}.s1{stroke:#c05a12}.s2{stroke:#2f8a4c}.s3{stroke:#8b4fc4}
 .t0{fill:#1d6fd1}.t1{fill:#c05a12}.t2{fill:#2f8a4c}.t3{fill:#8b4fc4}
-@media (prefers-color-scheme:dark){text{fill:#b6bec9}.h{fill:#f3f4f6}.p{fill:#e5e7eb}.a{stroke:#9ca3af}.v{stroke:#9ca3af}
-.m{stroke:#ff8a80}.mt{fill:#ff8a80}
+@media (prefers-color-scheme:dark){.b{fill:#14181d}text{fill:#b6bec9}.h{fill:#f3f4f6}.p{fill:#e5e7eb}.a{stroke:#9ca3af}.v{stroke:#9ca3af}
+.m{stroke:#ff8a80}.mt{fill:#ff8a80;stroke:#14181d}
 .s0{stroke:#6cb2ff}.s1{stroke:#ffa463}.s2{stroke:#6fd391}.s3{stroke:#cba0ff}
 .t0{fill:#6cb2ff}.t1{fill:#ffa463}.t2{fill:#6fd391}.t3{fill:#cba0ff}}
 </style>

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,6 +24,7 @@ type cost struct {
 	load.Result
 	written int64 // by the process, by the kernel's count
 	device  int64 // to the cell's own disk, with the journal; -1 where it had none
+	late    bool  // it did not keep up with the rate
 	err     error
 }
 
@@ -102,7 +102,11 @@ func (b *bench) together(ctx context.Context, cells []*cell, length time.Duratio
 	for i, c := range cells { // one after the other: what makes names and ports is not for several goroutines
 		runs[i] = b.begin(ctx, c)
 	}
-	if err := wait(ctx, settleTime); err != nil {
+	settle := settleTime
+	if len(cells) > 1 { // at a slow rate what a mount leaves behind would be seen
+		settle = mountedTime
+	}
+	if err := wait(ctx, settle); err != nil {
 		return err
 	}
 	var group errgroup.Group
@@ -153,6 +157,9 @@ func (b *bench) end(r *cellRun) {
 
 // settleTime is how long a system may take to write what follows from the last event, such as a cursor.
 const settleTime = 1500 * time.Millisecond
+
+// mountedTime is more than the five seconds after which ext4 writes what it put off, such as its superblock after mounting.
+const mountedTime = 7 * time.Second
 
 // count is what the process and the disk were written until now.
 func (r *cellRun) count() (written, device int64, err error) {
@@ -207,8 +214,6 @@ func (r *cellRun) load(ctx context.Context, length time.Duration) error {
 	}
 	// The last events wait for their interval, which is not a sign of a system that cannot keep up.
 	interval := min(systems()[c.system].interval, 10*time.Second)
-	if most := 1.25*float64(count)/c.rate + interval.Seconds() + 2; c.Seconds > most {
-		return fmt.Errorf("%d events took %.0f s, want %.0f at most", count, c.Seconds, most)
-	}
+	c.late = c.Seconds > 1.25*float64(count)/c.rate+interval.Seconds()+2
 	return nil
 }

@@ -102,7 +102,11 @@ func (b *bench) wearSection(cells []*cell) string {
 		t.WriteString("\nWhat the process had written for an event, by the kernel's count (`/proc/PID/io`), which is what a running gateway can know of itself; in\n" +
 			"brackets how many times that the device was written:\n\n")
 		t.WriteString(table(cells, allRates(), func(c *cell) string {
-			return fmt.Sprintf("%s (%.1f×)", thousands(ratio(float64(c.written), float64(c.Sent))), ratio(float64(c.device), float64(c.written)))
+			perEvent := ratio(float64(c.written), float64(c.Sent))
+			if perEvent < 10 { // nearly nothing: how many times that says nothing
+				return thousands(perEvent)
+			}
+			return fmt.Sprintf("%s (%.1f×)", thousands(perEvent), ratio(float64(c.device), float64(c.written)))
 		}))
 	}
 	t.WriteString("\nWhat a power cut costs at most:\n\n| system | setting | lost |\n|---|---|---|\n")
@@ -139,19 +143,22 @@ func table(cells []*cell, rates []float64, show func(*cell) string) string {
 	return t.String()
 }
 
-// notes say what was not measured, and why.
+// notes say what was not measured and why, and what did not keep up.
 func notes(cells []*cell) string {
 	var t strings.Builder
 	for _, c := range cells {
-		if c.err != nil {
-			s := systems()[c.system]
-			fmt.Fprintf(&t, "- %s, %s, %g a second: %s\n", s.name, s.setting, c.rate, strings.ReplaceAll(c.err.Error(), "\n", " "))
+		s := systems()[c.system]
+		switch {
+		case c.err != nil:
+			fmt.Fprintf(&t, "- Not measured: %s, %s, %g a second: %s\n", s.name, s.setting, c.rate, strings.ReplaceAll(c.err.Error(), "\n", " "))
+		case c.late:
+			fmt.Fprintf(&t, "- %s, %s, did not keep up with %g a second: it took %.0f.\n", s.name, s.setting, c.rate, c.PerSecond)
 		}
 	}
 	if t.Len() == 0 {
 		return ""
 	}
-	return "\nNot measured:\n\n" + t.String()
+	return "\n" + t.String()
 }
 
 // years is short where more digits mean nothing. Nothing written is no years: nothing was measured.

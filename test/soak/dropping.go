@@ -48,7 +48,7 @@ func (s *soaked) run(ctx context.Context, l *buffer.Log, dir string) error {
 		return err
 	}
 	s.sampler = &sampler{
-		dir: dir, log: l, intake: s.intake, consumers: []*consumer{s.ahead, s.lagging, s.parked}, bound: s.plan.maxSize + s.plan.maxSize/10,
+		dir: dir, log: l, intake: s.intake, consumers: []*consumer{s.ahead, s.lagging, s.parked}, maxSize: s.plan.maxSize,
 	}
 	s.intake.started = time.Now()
 	sampling, stop := context.WithCancel(ctx)
@@ -118,7 +118,7 @@ func underLoad(ctx context.Context, in *intake, length time.Duration, consumers 
 	return group.Wait()
 }
 
-// shrink waits until the log has trimmed what it will and its directory is half of the most that it was, and returns what is
+// shrink waits until the log has trimmed what it will and its directory is small, and returns what is
 // left. That it did not get there is no error: a verdict says so.
 func shrink(ctx context.Context, l *buffer.Log, s *sampler) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleWithin)
@@ -129,7 +129,7 @@ func shrink(ctx context.Context, l *buffer.Log, s *sampler) (int64, error) {
 		if now := l.Status().First; now != first {
 			first, moved = now, time.Now()
 		}
-		done := left <= s.worst.Load()/2 && time.Since(moved) > trimmedAfter
+		done := left <= s.small() && time.Since(moved) > trimmedAfter
 		if err != nil || done || !pause(ctx.Done(), diskEvery) {
 			return left, err
 		}

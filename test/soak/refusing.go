@@ -51,8 +51,7 @@ func (r *refused) run(ctx context.Context, l *buffer.Log, dir string, length tim
 	if r.parked, err = newConsumer(ctx, l, "stopped", nil); err != nil {
 		return err
 	}
-	size := l.Status().MaxBytes
-	r.sampler = &sampler{dir: dir, log: l, intake: r.intake, consumers: []*consumer{r.ahead, r.parked}, bound: size + size/10}
+	r.sampler = &sampler{dir: dir, log: l, intake: r.intake, consumers: []*consumer{r.ahead, r.parked}, maxSize: l.Status().MaxBytes}
 	r.intake.started = time.Now()
 	sampling, stop := context.WithCancel(ctx)
 	defer stop()

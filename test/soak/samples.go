@@ -38,13 +38,19 @@ type sampler struct {
 	log       *buffer.Log
 	intake    *intake
 	consumers []*consumer
-	bound     int64
+	maxSize   int64
 
 	points  []point
 	worst   atomic.Int64 // of all samples of the disk
 	samples int
 	over    int // samples above the bound
 }
+
+// bound is what no sample may exceed.
+func (s *sampler) bound() int64 { return s.maxSize + s.maxSize/10 }
+
+// small is what is left, at most, when everything was delivered.
+func (s *sampler) small() int64 { return min(s.maxSize/2, s.worst.Load()*3/4) }
 
 // run samples until ctx ends.
 func (s *sampler) run(ctx context.Context) error {
@@ -59,7 +65,7 @@ func (s *sampler) run(ctx context.Context) error {
 		s.samples++
 		most = max(most, disk)
 		s.worst.Store(max(s.worst.Load(), disk))
-		if disk > s.bound {
+		if disk > s.bound() {
 			s.over++
 		}
 		if at := time.Since(s.intake.started); at >= due {

@@ -53,13 +53,12 @@ func (s *soaked) counters() []verdict {
 func diskVerdict(what string, s *sampler) verdict {
 	return verdict{
 		what, fmt.Sprintf("%.1f MiB at most in %d samples, %d above", mib(s.worst.Load()), s.samples, s.over),
-		fmt.Sprintf("≤ %.1f MiB (max_size + 10 %%)", mib(s.bound)), s.over == 0,
+		fmt.Sprintf("≤ %.1f MiB (max_size + 10 %%)", mib(s.bound())), s.over == 0,
 	}
 }
 
-// shrinkVerdict wants back half of the most that the log took. What stays is the engine's: logs of a fixed size, and blocks that
-// are deleted and too few to be worth a rewrite.
+// shrinkVerdict wants back a quarter of the most that the log took, and half of its bound. What stays is the engine's: logs of a
+// fixed size, which are much of a small bound, and blocks that are deleted and too few to be worth a rewrite.
 func shrinkVerdict(what string, left int64, s *sampler) verdict {
-	half := s.worst.Load() / 2
-	return verdict{what, fmt.Sprintf("%.1f MiB", mib(left)), fmt.Sprintf("≤ %.1f MiB (half of the most)", mib(half)), left <= half}
+	return verdict{what, fmt.Sprintf("%.1f MiB", mib(left)), fmt.Sprintf("≤ %.1f MiB", mib(s.small())), left <= s.small()}
 }
