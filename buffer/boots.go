@@ -35,11 +35,11 @@ func loadBoots(e *engine) (map[[16]byte]correction, error) {
 		var id [16]byte
 		c := input{b: value}
 		k := correction{c.varint(), gateway.Offset(c.uvarint())}
-		if b, err := hex.DecodeString(key); err != nil || len(b) != len(id) || c.done() != nil {
+		b, err := hex.DecodeString(key)
+		if err != nil || len(b) != len(id) || c.done() != nil {
 			return &RecordError{Key: metaBoot + key, Err: fmt.Errorf("it is no correction: %x", value)}
-		} else {
-			copy(id[:], b)
 		}
+		copy(id[:], b)
 		known[id] = k
 		return nil
 	})

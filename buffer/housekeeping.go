@@ -23,6 +23,8 @@ type housekeeper struct {
 	*Log
 	drops   dropper
 	dropped time.Time // when, the last time
+	merged  uint64    // the head when deleted blocks were merged away for room, and when that was
+	mergeAt time.Time
 	opened  time.Time // zero once it ran for a while, and that was written down
 	aged    time.Time // when the ages were looked at
 }
@@ -55,6 +57,9 @@ func (k *housekeeper) round(now time.Time) {
 	k.usage.measure()
 	if err := k.dropDead(now); err != nil && !errors.Is(err, gateway.ErrClosed) {
 		k.log.Warn("cannot take deleted blocks off the disk", "dir", k.o.Dir, "err", err)
+	}
+	if err := k.makeRoom(now); err != nil && !errors.Is(err, gateway.ErrClosed) {
+		k.log.Warn("cannot merge deleted blocks away", "dir", k.o.Dir, "err", err)
 	}
 	if now.Sub(k.aged) >= ageEvery {
 		k.aged = now
@@ -92,6 +97,27 @@ func (k *housekeeper) dropDead(now time.Time) error {
 	err := releasing(k.engine.dir, func() error { return k.drops.run(k.engine, gateway.Offset(u.head.Load()), dead) })
 	u.measure()
 	k.log.Debug("took deleted blocks off the disk", "bytes_before", before, "bytes", u.bytes(), "took", time.Since(now))
+	return err
+}
+
+// mergeEvery is how often deleted blocks are merged away for room, at most: it writes some tens of MiB.
+const mergeEvery = 10 * time.Second
+
+// makeRoom has the engine merge away, at once, what was deleted, if the log is full with that: without appends it has no reason to.
+func (k *housekeeper) makeRoom(now time.Time) error {
+	u := &k.usage
+	head := u.head.Load()
+	garbage := u.measured.Load() - int64(u.live.Load()) - engineRoom
+	if !u.full.Load() || u.starved.Load() || k.o.ReadOnly || head == k.merged || garbage < u.dropEvery() || now.Sub(k.mergeAt) < mergeEvery {
+		return nil
+	}
+	k.merged, k.mergeAt = head, now
+	before := u.bytes()
+	err := releasing(k.engine.dir, func() error {
+		return errors.Join(k.drops.run(k.engine, gateway.Offset(head), u.dead.Load()), k.engine.reclaim())
+	})
+	u.measure()
+	k.log.Debug("merged deleted blocks away", "bytes_before", before, "bytes", u.bytes(), "took", time.Since(now))
 	return err
 }
 
