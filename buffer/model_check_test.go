@@ -49,9 +49,7 @@ func (s *modelSeen) looked(w *modelled) {
 			at = math.MaxUint64
 		}
 		s.places[name] = []gateway.Offset{at}
-		for _, before := range w.lazy[name] {
-			s.places[name] = append(s.places[name], before)
-		}
+		s.places[name] = append(s.places[name], w.lazy[name]...)
 	}
 }
 

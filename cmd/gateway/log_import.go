@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -20,7 +19,7 @@ Into the log of a stopped gateway give --config, so that its bound holds.`,
 		Example: "  gateway log import backup.jsonl\n  zcat hall.jsonl.gz | gateway log import -",
 		Args:    argument("FILE"),
 		RunE: v.action(func(ctx context.Context, args []string) error {
-			var in io.Reader = v.std.in
+			in := v.std.in
 			if args[0] != "-" {
 				f, err := os.Open(args[0])
 				if err != nil {
