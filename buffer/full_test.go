@@ -62,7 +62,7 @@ func (f *filler) untilFull(t *testing.T) {
 	for range 10_000 {
 		err := f.append(t)
 		if errors.Is(err, gateway.ErrFull) {
-			if f.l.usage.live.Load() >= uint64(MinMaxSize)/2 {
+			if f.l.usage.live.Load() >= uint64(MinMaxSize)*3/8 { // the rest is the engine's, at this size
 				return
 			}
 			waitFor(t, "deleted blocks to be merged away", func() bool { return !f.l.Status().Full })
