@@ -107,7 +107,7 @@ const mergeEvery = 10 * time.Second
 func (k *housekeeper) makeRoom(now time.Time) error {
 	u := &k.usage
 	head := u.head.Load()
-	garbage := u.measured.Load() - int64(u.live.Load()) - engineRoom/2
+	garbage := u.measured.Load() - int64(u.live.Load()) - engineRoom
 	if !u.full.Load() || u.starved.Load() || k.o.ReadOnly || head == k.merged || garbage < u.dropEvery() || now.Sub(k.mergeAt) < mergeEvery {
 		return nil
 	}
