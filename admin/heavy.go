@@ -24,17 +24,34 @@ type reportLine struct {
 
 var errHeavy = errors.New("the log is being verified or compacted already: try again later")
 
-// verify reads the log while it is in use, and streams how far it is.
-func (s *Server) verify(l *lines, r *http.Request) {
+// alone runs what only one client at a time may ask for. The turn is over before the answer is: who has read it may ask again at once.
+func (s *Server) alone(do func() error) (status int, err error) {
 	if !s.heavy.TryLock() {
-		l.end(r, http.StatusConflict, errHeavy)
-		return
+		return http.StatusConflict, errHeavy
 	}
 	defer s.heavy.Unlock()
+	return http.StatusInternalServerError, do()
+}
+
+// verify reads the log while it is in use, and streams how far it is.
+func (s *Server) verify(l *lines, r *http.Request) {
+	var report gateway.LogReport
+	status, err := s.alone(func() (err error) {
+		report, err = s.verified(l, r)
+		return err
+	})
+	if err == nil {
+		err = l.json(reportLine{report})
+	}
+	l.end(r, status, err)
+}
+
+// verified is what is found wrong with the log, with lines of progress on the way.
+func (s *Server) verified(l *lines, r *http.Request) (gateway.LogReport, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	var told time.Time
-	report, err := s.o.Log.Verify(ctx, func(done, total uint64) {
+	return s.o.Log.Verify(ctx, func(done, total uint64) {
 		if time.Since(told) < progressEvery && done != total {
 			return
 		}
@@ -43,10 +60,6 @@ func (s *Server) verify(l *lines, r *http.Request) {
 			cancel(err)
 		}
 	})
-	if err == nil {
-		err = l.json(reportLine{report})
-	}
-	l.end(r, http.StatusInternalServerError, err)
 }
 
 // sizes is what compacting has changed: bytes on disk.
@@ -57,15 +70,16 @@ type sizes struct {
 
 // compact gives space back.
 func (s *Server) compact(l *lines, r *http.Request) {
-	if !s.heavy.TryLock() {
-		l.end(r, http.StatusConflict, errHeavy)
+	var changed sizes
+	status, err := s.alone(func() error {
+		changed.Before = s.o.Log.Status().Bytes
+		err := s.o.Log.Compact(r.Context())
+		changed.After = s.o.Log.Status().Bytes
+		return err
+	})
+	if err != nil {
+		l.end(r, status, err)
 		return
 	}
-	defer s.heavy.Unlock()
-	before := s.o.Log.Status().Bytes
-	if err := s.o.Log.Compact(r.Context()); err != nil {
-		l.end(r, http.StatusInternalServerError, err)
-		return
-	}
-	_ = l.json(sizes{before, s.o.Log.Status().Bytes}) // whoever has gone does not need it
+	_ = l.json(changed) // whoever has gone does not need it
 }
