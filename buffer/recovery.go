@@ -44,7 +44,7 @@ func (r *recovery) before(ctx context.Context) error {
 	if r.found.rebuild {
 		return r.rebuild(ctx)
 	}
-	r.pieces = s.Salvage // a start that was cut off
+	r.pieces = r.asideBefore() // by a start that was cut off
 	r.torn = r.found.sound() && !r.found.badState && len(r.found.orphans) == 0 && (s.Salvage == "" || s.Torn)
 	if len(r.found.rests)+len(r.found.orphans) > 0 || r.found.badState {
 		dir, err := r.keep()
@@ -59,6 +59,19 @@ func (r *recovery) before(ctx context.Context) error {
 		return nil
 	}
 	return r.begin(stateFile{Salvage: r.pieces, Torn: r.torn})
+}
+
+// asideBefore is the folder with what a start that was cut off has set aside, "" if there is none. If somebody has deleted it, what is
+// missing now is looked for.
+func (r *recovery) asideBefore() string {
+	dir := r.found.state.Salvage
+	if dir == "" || isDir(dir) {
+		return dir
+	}
+	r.report.Problems = append(r.report.Problems, gateway.LogProblem{
+		File: dir, Text: "it was being put back when the start was cut off, and is gone now",
+	})
+	return ""
 }
 
 // keep sets the pieces aside.

@@ -1,8 +1,10 @@
 package buffer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -70,17 +72,92 @@ func TestRepairThatIsCutOff(t *testing.T) {
 	for round := range rounds {
 		dir := filepath.Join(t.TempDir(), "log")
 		damage(dir)
-		keepsQuarantine(dir)
 		for range 3 { // a repair that goes on is cut off as well
 			if killed := repairAndKill(t, dir, time.Duration(rng.Int64N(int64(took)*5/4))); killed {
 				cut++
 			}
+			dir = moved(t, dir) // a card that is mounted elsewhere
 		}
+		keepsQuarantine(dir)
 		checkRepaired(t, round, dir, want, truth)
 	}
 	t.Logf("an undisturbed repair took %s; %d of %d were cut off", took, cut, 3*rounds)
 	if cut < rounds/2 {
 		t.Errorf("%d of %d repairs were cut off: the test does not test", cut, 3*rounds)
+	}
+}
+
+// moved gives the data directory another name.
+func moved(t *testing.T, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "elsewhere")
+	if err := os.Rename(dir, to); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// TestTornWriteIsPutBackElsewhere cuts off a start that has set the newest, torn write aside. The next start, of a directory that has been moved
+// meanwhile, or of which somebody has deleted what was set aside, opens the log, with what is still there of that write.
+func TestTornWriteIsPutBackElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, deleted := range []bool{false, true} {
+		dir := filepath.Join(t.TempDir(), "log")
+		l := openLog(t, Options{Dir: dir})
+		for i := range 20 {
+			mustAppend(t, l, event(fmt.Sprint(i)))
+		}
+		image := filepath.Join(t.TempDir(), "image")
+		copyTree(t, dir, image)
+		wals, err := filepath.Glob(filepath.Join(image, engineName, "*.mem"))
+		if err != nil || len(wals) == 0 {
+			t.Fatalf("got %q, %v; want a write-ahead log", wals, err)
+		}
+		cutOff(t, wals[0])
+		found, err := inspect(image, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := Options{Dir: image, Logger: slog.New(slog.DiscardHandler)}
+		r := recovery{dir: image, log: o.Logger, free: freeBytes, found: found, parent: filepath.Join(image, quarantineName)}
+		if err := r.before(t.Context()); err != nil || r.pieces == "" || !r.torn {
+			t.Fatalf("got pieces %q, torn %t, %v; want the torn write set aside", r.pieces, r.torn, err)
+		}
+		e, err := openEngine(filepath.Join(image, engineName), engineGeometry(intSize), o.Logger)
+		if err == nil {
+			err = e.close(closePatience) // by now the engine has dropped the torn write
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		image = moved(t, image)
+		want := gateway.Offset(20) // its block was whole
+		if deleted {
+			want = 19
+			if err := os.RemoveAll(filepath.Join(image, quarantineName)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		keepsQuarantine(image)
+		l = openLog(t, Options{Dir: image})
+		if got := l.Status(); got.Last != want || len(got.Gaps) != 0 {
+			t.Errorf("deleted %t: got the last offset %d, gaps %v; want %d, none", deleted, got.Last, got.Gaps, want)
+		}
+		closeLog(t, l)
+	}
+}
+
+// cutOff makes zeroes of the last bytes of a write-ahead log that are not zero.
+func cutOff(t *testing.T, name string) {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := len(bytes.TrimRight(b, "\x00"))
+	clear(b[end-30 : end])
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -27,7 +27,8 @@ type stateFile struct {
 	// Closing says that the engine was about to be closed, whereby it makes tables of its write-ahead logs.
 	Closing bool `json:"closing,omitempty"`
 	// Salvage is the folder in quarantine of which pieces are being put back, Rebuild that the whole store is made anew of
-	// it. Either goes on at the next start if it was cut off.
+	// it. Either goes on at the next start if it was cut off. In the file the path is relative to the data directory, if it is in there:
+	// that may be somewhere else by then.
 	Salvage string `json:"salvage,omitempty"`
 	// Torn says that the pieces are nothing but the newest write, cut off.
 	Torn    bool `json:"torn,omitempty"`
@@ -69,6 +70,9 @@ func readState(dir string) (stateFile, error) {
 	if err := json.Unmarshal(value, &s); err != nil {
 		return s, errors.Join(err, ErrCorrupt)
 	}
+	if s.Salvage != "" && !filepath.IsAbs(s.Salvage) {
+		s.Salvage = filepath.Join(dir, s.Salvage)
+	}
 	return s, nil
 }
 
@@ -76,6 +80,13 @@ func readState(dir string) (stateFile, error) {
 func writeState(dir string, s stateFile) error {
 	boot := bootID()
 	s.Boot = hex.EncodeToString(boot[:])
+	if within, err := filepath.Rel(dir, s.Salvage); s.Salvage != "" && err == nil && filepath.IsLocal(within) {
+		s.Salvage = within
+	} else if s.Salvage != "" {
+		if s.Salvage, err = filepath.Abs(s.Salvage); err != nil {
+			return err
+		}
+	}
 	value, err := json.Marshal(s)
 	if err != nil {
 		return err
