@@ -37,7 +37,7 @@ func (c *campaign) otherMoments(ctx context.Context, boot int) error {
 	defer base.Close()
 	disk := writelog.NewDisk(log, entries, base)
 	c.tally.requests(entries)
-	share := c.positions*boot/c.cuts - c.positions*(boot-1)/c.cuts
+	share := c.positions*boot/c.cuts - c.checked // with what a boot that wrote little left over
 	for _, n := range c.choose(entries, share) {
 		if err := disk.MoveTo(n); err != nil {
 			return err
