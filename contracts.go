@@ -24,6 +24,8 @@ type Batch struct {
 	// Cursors are moved. A batch of nothing but cursors waits for the next commit of something else, one second at
 	// most: it does not cost a sync of its own.
 	Cursors []CursorMove
+	// Forget are names of cursors of consumers that are no more: they hold nothing back any longer. A name that is not there is fine.
+	Forget []string
 	// KV are set, or deleted where Value is nil.
 	KV []KeyValue
 }
@@ -50,7 +52,8 @@ type Reader interface {
 	Close() error
 }
 
-// Sink delivers batches. Send is called by one goroutine at a time. nil: all of it was delivered. A *BatchError: event by event.
+// Sink delivers batches. Send is called by up to two goroutines at a time, one with live events and one with what has waited; each
+// has the order of its own. nil: all of it was delivered. A *BatchError: event by event.
 // Any other error: none of it was, and its class (see Permanent, Blocked, RetryAfter) speaks for the whole batch.
 // A sink connects when it sends, so that the gateway starts with the cable unplugged; Close releases the connection.
 type Sink interface {

@@ -16,6 +16,10 @@ var (
 	ErrPermanent = errors.New("permanent")
 	// ErrBlocked marks an error as the endpoint's (credentials, certificate, name, address): events are kept, and a person must look. See Blocked.
 	ErrBlocked = errors.New("endpoint blocked")
+	// ErrExpired, within a permanent error, says that the event was too old to be worth delivering.
+	ErrExpired = errors.New("expired")
+	// ErrDuplicate marks the answer of a receiver that has the event already: it is delivered, and counted as such.
+	ErrDuplicate = errors.New("duplicate")
 )
 
 // classed is err with a class that errors.Is finds and no text of its own.

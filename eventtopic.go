@@ -37,3 +37,13 @@ func (e *Event) Topic() string {
 	}
 	return e.Subject
 }
+
+// Extensions of delivery.
+const (
+	// ExtExpiry is the time (RFC 3339) after which an event is not worth delivering: CloudEvents' expirytime.
+	ExtExpiry = "expirytime"
+	// ExtBackfill is "true" for an event that was delivered behind newer ones of its source.
+	ExtBackfill = "backfill"
+	// ExtReplay is, for an event that is delivered once more, the id of the replay.
+	ExtReplay = "replay"
+)

@@ -84,6 +84,8 @@ type BrokerStatus struct {
 	Refused      uint64 `json:"refused"`
 	Dropped      uint64 `json:"dropped"`
 	Disconnected uint64 `json:"disconnected"`
+	// Looped counts those of Unlogged that were here before, and are not routed either: see Event.Loops.
+	Looped uint64 `json:"looped"`
 	// Acked counts PUBACK and PUBREC written for stored or unlogged publishes.
 	Acked uint64 `json:"acked"`
 	// Routed counts publishes handed to local subscribers and the retained store, RouteDropped those that found the routing queue full.
@@ -95,11 +97,38 @@ type BrokerStatus struct {
 	AuthFailures uint64 `json:"auth_failures"`
 }
 
+// SourceStatus is a snapshot of a source. Counters rise from the start of the process, and Received = Stored + Duplicates +
+// Looped + Ignored + Refused + what waits or came again after a lost connection.
+type SourceStatus struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+	// State is connecting, connected or refused (a person must look; attempts go on), and Since when it was entered.
+	State string    `json:"state"`
+	Since time.Time `json:"since"`
+	// Received counts messages, Stored those that are durable, Duplicates those whose ID was stored before, Looped those
+	// that were here before, Ignored the retained and those of topics that are not subscribed to any more, Refused those
+	// that are too large.
+	Received   uint64 `json:"received"`
+	Stored     uint64 `json:"stored"`
+	Duplicates uint64 `json:"duplicates"`
+	Looped     uint64 `json:"looped"`
+	Ignored    uint64 `json:"ignored"`
+	Refused    uint64 `json:"refused"`
+	// Reconnects counts connections after the first.
+	Reconnects uint64 `json:"reconnects"`
+	// Full says that messages wait, unacknowledged, because the log is full.
+	Full bool `json:"full"`
+	// LastError is why there is no connection, or what is wrong with the one that there is; "" if nothing is.
+	LastError string `json:"last_error,omitempty"`
+}
+
 // States of a forwarder.
 const (
 	StateIdle       = "idle"       // everything is delivered
 	StateDelivering = "delivering" // the last attempt worked, or the first is under way
 	StateRetrying   = "retrying"   // the last attempt failed; another follows
+	StateThrottled  = "throttled"  // the endpoint asked us to wait
+	StateHeld       = "held"       // a budget or a schedule says to wait
 	StateBlocked    = "blocked"    // the endpoint refuses us: a person must look; attempts go on
 	StateStopped    = "stopped"    // Run has ended or was not started
 )
@@ -126,4 +155,49 @@ type ForwarderStatus struct {
 	Attempts  uint64 `json:"attempts"`
 	Failures  uint64 `json:"failures"`
 	LastError string `json:"last_error,omitempty"`
+	// Expired, Poison: dead letters for that reason. Undecided counts conditions of routes that said nothing about an event.
+	Expired   uint64 `json:"expired"`
+	Poison    uint64 `json:"poison"`
+	Undecided uint64 `json:"undecided"`
+	// Duplicates counts deliveries that the receiver knew already, by its own words; they are in Delivered.
+	Duplicates uint64 `json:"duplicates"`
+	// Letters is how many dead letters are kept, LetterBytes about what they take, and LettersDropped how many had to make room.
+	Letters        int    `json:"letters"`
+	LetterBytes    int64  `json:"letter_bytes"`
+	LettersDropped uint64 `json:"letters_dropped"`
+	// OutcomesLost counts events of type gateway.outcome that a full log did not take.
+	OutcomesLost uint64 `json:"outcomes_lost"`
+	// Answers counts attempts by what came of them: "delivered", or the state that it led to.
+	Answers map[string]uint64 `json:"answers"`
+	// Held says for what delivery waits on purpose: a budget or a schedule; "" if it does not.
+	Held string `json:"held,omitempty"`
+	// Month is what was sent in this calendar month, in bytes, and MonthLimit what may be; 0 without a bound.
+	Month      int64 `json:"month_bytes"`
+	MonthLimit int64 `json:"month_limit_bytes"`
+	// Lanes are its ways through the log: each priority's live events and backlog.
+	Lanes []LaneStatus `json:"lanes"`
+	// Replays are those that are not done, and the last few that are.
+	Replays []ReplayStatus `json:"replays,omitempty"`
+	// Requeued is how many dead letters wait to be delivered once more.
+	Requeued int `json:"requeued"`
+}
+
+// LaneStatus is a snapshot of a lane.
+type LaneStatus struct {
+	Name     string `json:"name"`
+	Priority int    `json:"priority"`
+	Backlog  bool   `json:"backlog"`
+	// Settled is how far it has come; Waiting is the number of offsets of the log that it has still to look at.
+	Settled Offset `json:"settled"`
+	Waiting uint64 `json:"waiting"`
+	// WaitingBytes is about what they take, by what was delivered lately.
+	WaitingBytes uint64 `json:"waiting_bytes"`
+	// Lag is the age of the oldest event in hand, 0 if there is none.
+	Lag time.Duration `json:"lag_ns"`
+	// Delivered counts from the start of the process, Bytes their data; Rate is offsets settled a second, lately, and ETA how long until
+	// nothing waits at that rate; 0 if that is not known.
+	Delivered uint64        `json:"delivered"`
+	Bytes     uint64        `json:"bytes"`
+	Rate      float64       `json:"rate"`
+	ETA       time.Duration `json:"eta_ns"`
 }

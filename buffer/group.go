@@ -57,8 +57,8 @@ func (g *group) empty() bool { return len(g.acks) == 0 && len(g.cursors) == 0 }
 type demand struct{ bytes, events, keys int }
 
 // demandOf measures b, or says why no group can ever take it.
-func demandOf(b *gateway.Batch, forget []string, maxEvent int) (demand, error) {
-	d := demand{events: len(b.Events), keys: len(b.KV) + len(b.Cursors) + len(forget)}
+func demandOf(b *gateway.Batch, maxEvent int) (demand, error) {
+	d := demand{events: len(b.Events), keys: len(b.KV) + len(b.Cursors) + len(b.Forget)}
 	for i := range b.Events {
 		n := eventBound(&b.Events[i])
 		if n > maxEvent+eventOverhead {
@@ -71,6 +71,9 @@ func demandOf(b *gateway.Batch, forget []string, maxEvent int) (demand, error) {
 	}
 	for i := range b.Cursors {
 		d.bytes += 2*len(b.Cursors[i].Name) + keyOverhead
+	}
+	for _, name := range b.Forget {
+		d.bytes += 2*len(name) + keyOverhead
 	}
 	if d.bytes > groupBound || d.events > maxBlockEvents || d.keys > maxKeys {
 		return d, fmt.Errorf("the batch has %d bytes, %d events and %d keys and cursors, the log takes %d, %d and %d at once: %w",

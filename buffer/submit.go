@@ -20,14 +20,14 @@ import (
 // If too much waits to be committed, Submit waits until there is room or ctx ends. It returns at once with
 // gateway.ErrFull (for events), gateway.ErrClosed, ErrTooLarge, or the error that stopped the log.
 func (l *Log) Submit(ctx context.Context, b gateway.Batch, done func(last gateway.Offset, err error)) error {
-	return l.submit(ctx, &b, nil, done)
+	return l.submit(ctx, &b, done)
 }
 
 // DropCursor forgets the named cursors, of consumers that are no more, so that they hold nothing back. It returns
 // when that is durable. A name that is not there is fine.
 func (l *Log) DropCursor(ctx context.Context, names ...string) error {
 	done := make(chan error, 1)
-	err := l.submit(ctx, &gateway.Batch{}, names, func(_ gateway.Offset, err error) { done <- err })
+	err := l.submit(ctx, &gateway.Batch{Forget: names}, func(_ gateway.Offset, err error) { done <- err })
 	if err != nil {
 		return err
 	}
@@ -39,8 +39,8 @@ func (l *Log) DropCursor(ctx context.Context, names ...string) error {
 	}
 }
 
-func (l *Log) submit(ctx context.Context, b *gateway.Batch, forget []string, done func(gateway.Offset, error)) error {
-	need, err := demandOf(b, forget, l.o.MaxEventSize)
+func (l *Log) submit(ctx context.Context, b *gateway.Batch, done func(gateway.Offset, error)) error {
+	need, err := demandOf(b, l.o.MaxEventSize)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (l *Log) submit(ctx context.Context, b *gateway.Batch, forget []string, don
 		return err
 	}
 	wasUrgent, wasHalf, wasEmpty := l.open.urgent, l.open.half(), l.open.empty()
-	l.enter(b, forget, done)
+	l.enter(b, done)
 	g := l.open
 	look := g.urgent != wasUrgent || wasEmpty || g.half() != wasHalf
 	l.mu.Unlock()
@@ -135,7 +135,7 @@ func (l *Log) refusal(b *gateway.Batch) error {
 }
 
 // enter puts the batch into the open group, which has room for it. l.mu is held.
-func (l *Log) enter(b *gateway.Batch, forget []string, done func(gateway.Offset, error)) {
+func (l *Log) enter(b *gateway.Batch, done func(gateway.Offset, error)) {
 	g := l.open
 	var last gateway.Offset
 	if len(b.Events) > 0 {
@@ -145,7 +145,7 @@ func (l *Log) enter(b *gateway.Batch, forget []string, done func(gateway.Offset,
 		l.cursors[c.Name] = c.Offset
 		g.moveCursor(cursorChange{name: c.Name, offset: c.Offset})
 	}
-	for _, name := range forget {
+	for _, name := range b.Forget {
 		delete(l.cursors, name)
 		g.moveCursor(cursorChange{name: name, forget: true})
 	}

@@ -126,6 +126,7 @@ type Broker struct {
 	hoard     *throttle // retained publishes beyond the bound
 	refused   *throttle // connections that got no session
 	denied    *throttle // publishes that no rule allows
+	looping   *throttle // events that were here before
 	unheard   *throttle // subscriptions refused
 	faulty    *throttle // clients disconnected over what they sent
 	deaf      *throttle // clients disconnected because they do not read

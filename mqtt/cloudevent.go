@@ -34,6 +34,12 @@ func (m *mapper) cloudEvent(p *publish) (gateway.Event, bool) {
 	if err != nil {
 		return m.plainEvent(p, err.Error()), true
 	}
+	m.adopt(&e, p, isAttribute)
+	return e, true
+}
+
+// adopt adds what MQTT says about the message to the device's own event. For isAttribute see messageExtensions.
+func (m *mapper) adopt(e *gateway.Event, p *publish, isAttribute func(name string) bool) {
 	ext := messageExtensions(p, isAttribute)
 	for name, value := range e.Extensions {
 		if _, ours := ext[name]; !ours {
@@ -41,8 +47,7 @@ func (m *mapper) cloudEvent(p *publish) (gateway.Event, bool) {
 		}
 	}
 	e.Extensions = ext
-	m.addOrigin(&e, p)
-	return e, true
+	m.addOrigin(e, p)
 }
 
 // addOrigin says where the device's own event came from: its topic, as the subject if it has none, and its client.

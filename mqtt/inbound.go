@@ -185,8 +185,13 @@ func (c *conn) gather() *batch {
 func (c *conn) add(p *publish, captured bool) error {
 	var e gateway.Event
 	size, hash := 0, uint64(0)
+	looped := false
 	if captured {
 		e = c.mapper.event(p)
+		looped = c.mapper.loops(&e, c.b)
+		captured = !looped
+	}
+	if captured {
 		size = logSize(&e)
 	}
 	if captured && p.qos == 1 {
@@ -231,7 +236,7 @@ func (c *conn) add(p *publish, captured bool) error {
 	if captured {
 		c.ws.marks = append(c.ws.marks, bt.mark(p, c.ids.again > 0))
 	}
-	if p.retain || c.b.subscribers.Load() > 0 {
+	if !looped && (p.retain || c.b.subscribers.Load() > 0) {
 		bt.retains = bt.retains || p.retain
 		bt.addRoute(p, event)
 	}

@@ -58,6 +58,11 @@ func (r *router) push(bt *batch) {
 		r.b.recycle(bt)
 		return
 	}
+	r.enqueue(bt)
+}
+
+// enqueue puts a batch behind all others. mu is held.
+func (r *router) enqueue(bt *batch) {
 	r.count += len(bt.routes)
 	r.bytes += len(bt.arena) + bt.extra
 	if r.first == nil {

@@ -11,7 +11,7 @@ import (
 // stats are the broker's counters; see gateway.BrokerStatus.
 type stats struct {
 	connections, received, stored, unlogged, duplicates, refused, dropped, disconnected atomic.Uint64
-	acked, routed, routeDropped, overflows, panics, authFailures                        atomic.Uint64
+	acked, routed, routeDropped, overflows, panics, authFailures, looped                atomic.Uint64
 }
 
 // Status is a snapshot of the broker. A will counts as a publish when it is published. RouteDropped includes what was
@@ -22,6 +22,7 @@ func (b *Broker) Status() gateway.BrokerStatus {
 		Clients: b.clients.Load(), Connections: s.connections.Load(), Received: s.received.Load(),
 		Stored: s.stored.Load(), Unlogged: s.unlogged.Load(), Duplicates: s.duplicates.Load(), Refused: s.refused.Load(),
 		Dropped: s.dropped.Load(), Disconnected: s.disconnected.Load(), Acked: s.acked.Load(), Routed: s.routed.Load(),
+		Looped:       s.looped.Load(),
 		RouteDropped: s.routeDropped.Load() + b.undelivered(), Overflows: s.overflows.Load(), Panics: s.panics.Load(), AuthFailures: s.authFailures.Load(),
 	}
 	for _, addr := range b.Addrs() {

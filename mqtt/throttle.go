@@ -27,6 +27,7 @@ type throttle struct {
 func (b *Broker) makeThrottles() {
 	b.refused = &throttle{log: b.log, message: "connection refused"}
 	b.denied = &throttle{log: b.log, message: "publish refused: before MQTT 5 its client is disconnected"}
+	b.looping = &throttle{log: b.log, message: "event was here before: it is acknowledged and not stored; two gateways forward to each other"}
 	b.unheard = &throttle{log: b.log, message: "subscription refused"}
 	b.faulty = &throttle{log: b.log, message: "client disconnected over what it sent"}
 	b.deaf = &throttle{log: b.log, message: "client disconnected: it does not read what is sent to it"}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,6 +81,9 @@ func (l *FakeLog) take(b gateway.Batch) (last gateway.Offset, err error) {
 		}
 		l.cursors[c.Name] = c.Offset
 	}
+	for _, name := range b.Forget {
+		delete(l.cursors, name)
+	}
 	for _, kv := range b.KV {
 		if kv.Value == nil {
 			delete(l.kv, kv.Key)
@@ -121,6 +125,19 @@ func (l *FakeLog) Cursor(name string) (gateway.Offset, bool) {
 	defer l.mu.Unlock()
 	at, ok := l.cursors[name]
 	return at, ok
+}
+
+// Scan calls fn with the keys that begin with prefix.
+func (l *FakeLog) Scan(prefix string, fn func(key string, value []byte) error) error {
+	kv := l.KV()
+	for _, key := range slices.Sorted(maps.Keys(kv)) {
+		if strings.HasPrefix(key, prefix) {
+			if err := fn(key, kv[key]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Status is a snapshot.
@@ -201,4 +218,11 @@ func (l *FakeLog) behind(after gateway.Offset, max int) ([]gateway.Entry, <-chan
 func (r *fakeReader) Close() error {
 	r.closed = true
 	return nil
+}
+
+// Entries are all events.
+func (l *FakeLog) Entries() []gateway.Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.entries)
 }
