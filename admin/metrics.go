@@ -46,6 +46,7 @@ type collector struct {
 	lost       sample[uint64]
 	full       sample[bool]
 	forwarders []sample[*forwarderState]
+	lanes      []sample[*laneState]
 	state      sample[bool]
 }
 
@@ -58,6 +59,7 @@ func newCollector(status func() Status) *collector {
 			func(n uint64) float64 { return float64(n) }, "reason"),
 		full:       gauge("log_full", "Whether appends are refused, and why: max_size or disk.", truth, "reason"),
 		forwarders: forwarderSamples(),
+		lanes:      laneSamples(),
 		state:      gauge("forwarder_state", "1 for the state that the forwarder is in, 0 for the others.", truth, "forwarder", "state"),
 	}
 }
@@ -69,6 +71,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	}
 	for i := range c.forwarders {
 		out <- c.forwarders[i].desc
+	}
+	for i := range c.lanes {
+		out <- c.lanes[i].desc
 	}
 	out <- c.info.desc
 	out <- c.lost.desc

@@ -43,7 +43,7 @@ type Log interface {
 	Report() gateway.LogReport
 }
 
-// Options say what a Server tells about. All but Logger are needed.
+// Options say what a Server tells about. All but Delivery and Logger are needed.
 type Options struct {
 	// Version is that of the program, ID the gateway's.
 	Version, ID string
@@ -51,6 +51,10 @@ type Options struct {
 	// Broker and Forwarders are snapshots, asked for at any time.
 	Broker     func() gateway.BrokerStatus
 	Forwarders func() []gateway.ForwarderStatus
+	// Sources may be nil: there are none.
+	Sources func() []gateway.SourceStatus
+	// Delivery is what can be done about delivery; nil: nothing.
+	Delivery Delivery
 	// Logger takes what a person must know; nil discards it.
 	Logger *slog.Logger
 }

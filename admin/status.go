@@ -17,6 +17,7 @@ type Status struct {
 	Log        gateway.LogStatus         `json:"log"`
 	Broker     gateway.BrokerStatus      `json:"broker"`
 	Forwarders []gateway.ForwarderStatus `json:"forwarders"`
+	Sources    []gateway.SourceStatus    `json:"sources"`
 	// Report is what was found when the log was opened.
 	Report gateway.LogReport `json:"report"`
 }
@@ -30,6 +31,10 @@ func (s *Server) Status() Status {
 	}
 	if st.Forwarders == nil {
 		st.Forwarders = []gateway.ForwarderStatus{}
+	}
+	st.Sources = []gateway.SourceStatus{}
+	if s.o.Sources != nil {
+		st.Sources = s.o.Sources()
 	}
 	return st
 }

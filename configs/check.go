@@ -35,6 +35,23 @@ func (d *decoder) check() {
 		}
 		d.checkForwarder(f, path)
 	}
+	d.checkSources()
+}
+
+// checkSources checks each source as the sink of the same kind.
+func (d *decoder) checkSources() {
+	names := map[string]int{}
+	for i := range d.cfg.Sources {
+		s, path := &d.cfg.Sources[i], fmt.Sprintf("sources[%d]", i)
+		if first, twice := names[s.Name]; twice && s.Name != "" {
+			d.problem(path+".name", fmt.Sprintf("%q: sources[%d] has this name already; each needs its own", s.Name, first))
+		}
+		names[s.Name] = i
+		if len(s.Topics) == 0 && d.has(path+".topics") && !d.hasProblem(path+".topics") {
+			d.problem(path+".topics", "is an empty list, so nothing would come; wanted are topic filters")
+		}
+		s.Password = d.checkClient(mqttClient{s.URL, s.Username, s.Password, s.passwordFile, &s.TLS}, path)
+	}
 }
 
 func (d *decoder) checkListeners() {
@@ -143,6 +160,7 @@ func (d *decoder) checkForwarder(f *Forwarder, path string) {
 	if d.has(path+".match") && len(f.Match) == 0 && !d.hasProblem(path+".match") {
 		d.problem(path+".match", `is an empty list, so it would deliver nothing; wanted are topic filters, or leave the key out for ["#"]`)
 	}
+	d.checkRoutes(f, path)
 	if f.Retry.Min > f.Retry.Max && !d.hasProblem(path+".retry") {
 		d.problem(path+".retry", fmt.Sprintf("min %s is longer than max %s", FormatDuration(f.Retry.Min), FormatDuration(f.Retry.Max)))
 	}
@@ -151,6 +169,34 @@ func (d *decoder) checkForwarder(f *Forwarder, path string) {
 		d.checkMQTTSink(&f.Sink.MQTT, path+".sink")
 	case SinkFile:
 		d.checkFileSink(&f.Sink.File, path+".sink.path")
+	}
+}
+
+func (d *decoder) checkRoutes(f *Forwarder, path string) {
+	if f.Backlog != defaultForwarder().Backlog && f.CatchUp != "live_first" {
+		d.problem(path+".backlog", "needs catch_up: live_first; with in_order everything goes in the order of the log")
+	}
+	if f.RenamedFrom == f.Name && f.Name != "" {
+		d.problem(path+".renamed_from", "is the name that it has now")
+	}
+	most := 0
+	for i, r := range f.Routes {
+		at := fmt.Sprintf("%s.routes[%d].match", path, i)
+		if len(r.Match) == 0 && !d.hasProblem(at) {
+			d.problem(at, `is an empty list, so it would take nothing; wanted are topic filters, or leave the key out for ["#"]`)
+		}
+		most = max(most, r.Priority)
+	}
+	if f.Budget.Urgent > most {
+		d.warn(path+".budget.urgent", fmt.Sprintf("no route has a priority of %d or more, so nothing passes the bounds", f.Budget.Urgent))
+	}
+	if len(f.Routes) == 0 {
+		return
+	}
+	for _, key := range []string{".match", ".where", ".ttl"} {
+		if d.has(path + key) {
+			d.problem(path+key, "stands beside routes, which say all of it: move it into a route")
+		}
 	}
 }
 
@@ -177,24 +223,38 @@ func (d *decoder) hasProblem(path string) bool {
 }
 
 func (d *decoder) checkMQTTSink(s *MQTTSink, path string) {
-	d.readPassword(s, path)
-	if s.Password != "" && s.Username == "" {
-		d.problem(path+".password", "there is a password but no username; set username too")
-	}
 	if s.Format == "raw" {
 		d.warn(path+".format", "raw has no place for the ID of an event: a receiver cannot tell what was sent twice, after a cut of the line, from what happened twice")
 	}
-	if s.URL == "" {
-		return
+	s.Password = d.checkClient(mqttClient{s.URL, s.Username, s.Password, s.passwordFile, &s.TLS}, path)
+}
+
+// mqttClient is what a client of another broker needs.
+type mqttClient struct {
+	url, username, password, passwordFile string
+	tls                                   *ClientTLS
+}
+
+// checkClient checks the keys of a client, and returns its password.
+func (d *decoder) checkClient(c mqttClient, path string) string {
+	if c.passwordFile != "" {
+		c.password = d.readPassword(c.passwordFile, path)
 	}
-	if d.ownBroker(s.URL) {
+	if c.password != "" && c.username == "" {
+		d.problem(path+".password", "there is a password but no username; set username too")
+	}
+	if c.url == "" {
+		return c.password
+	}
+	if d.ownBroker(c.url) {
 		d.problem(path+".url", "this is the gateway's own broker: its events would go round in a circle; wanted is another one")
 	}
-	if d.has(path+".tls") && !encrypted(s.URL) {
+	if d.has(path+".tls") && !encrypted(c.url) {
 		d.problem(path+".tls", "is given, but url is not one with TLS; use ssl://host:8883, or take tls out")
-	} else if _, err := s.TLS.Config(); err != nil {
+	} else if _, err := c.tls.Config(); err != nil {
 		d.problem(path+".tls", err.Error())
 	}
+	return c.password
 }
 
 // ownBroker says whether the URL is surely one of the gateway's own listeners.
@@ -224,29 +284,27 @@ func (d *decoder) ownBroker(broker string) bool {
 	return false
 }
 
-// readPassword fills in the password from its file.
-func (d *decoder) readPassword(s *MQTTSink, path string) {
-	if s.passwordFile == "" {
-		return
-	}
+// readPassword is the password in the file.
+func (d *decoder) readPassword(file, path string) string {
 	if d.has(path + ".password") {
 		d.problem(path+".password_file", "is given besides password; wanted is one of the two")
-		return
+		return ""
 	}
-	data, err := readRegular(s.passwordFile, 64<<10)
+	data, err := readRegular(file, 64<<10)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w; make it, readable by the gateway's user alone (mode 0600)", err)
 	}
 	if err != nil {
 		d.problem(path+".password_file", err.Error())
-		return
+		return ""
 	}
-	s.Password = strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
-	if s.Password == "" {
-		d.problem(path+".password_file", fmt.Sprintf("%s is empty; wanted is a password", s.passwordFile))
-		return
+	password := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	if password == "" {
+		d.problem(path+".password_file", fmt.Sprintf("%s is empty; wanted is a password", file))
+		return ""
 	}
-	if info, err := os.Stat(s.passwordFile); err == nil && info.Mode().Perm()&0o007 != 0 {
-		d.warn(path+".password_file", fmt.Sprintf("every user of this machine may read %s; take that away: chmod o= %s", s.passwordFile, s.passwordFile))
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o007 != 0 {
+		d.warn(path+".password_file", fmt.Sprintf("every user of this machine may read %s; take that away: chmod o= %s", file, file))
 	}
+	return password
 }

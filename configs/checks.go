@@ -7,10 +7,12 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"gateway"
+	"gateway/rules"
 )
 
 // The checks of single values. Each error says what is wrong, and what is allowed.
@@ -109,4 +111,47 @@ func validBrokerURL(s string) error {
 func encrypted(broker string) bool {
 	scheme, _, _ := strings.Cut(broker, "://")
 	return scheme == "ssl" || scheme == "tls" || scheme == "mqtts"
+}
+
+// validStart is for where a new forwarder begins.
+func validStart(s string) error {
+	if s == "beginning" || s == "end" {
+		return nil
+	}
+	if _, err := time.Parse(time.RFC3339, s); err != nil {
+		return errors.New("allowed are beginning, end, or a time such as 2026-11-01T00:00:00Z")
+	}
+	return nil
+}
+
+// ParseWindow reads a part of the day, such as 22:00-06:00: from and to after midnight.
+func ParseWindow(s string) (from, to time.Duration, err error) {
+	wrong := errors.New("a part of the day is written like 22:00-06:00")
+	a, b, ok := strings.Cut(s, "-")
+	if !ok {
+		return 0, 0, wrong
+	}
+	var at [2]time.Duration
+	for i, text := range []string{a, b} {
+		t, err := time.Parse("15:04", strings.TrimSpace(text))
+		if err != nil {
+			return 0, 0, wrong
+		}
+		at[i] = time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute
+	}
+	if at[0] == at[1] {
+		return 0, 0, errors.New("it ends when it begins; leave schedule out for the whole day")
+	}
+	return at[0], at[1], nil
+}
+
+func validWindow(s string) error {
+	_, _, err := ParseWindow(s)
+	return err
+}
+
+// validWhere says what keeps s from being a condition.
+func validWhere(s string) error {
+	_, err := rules.Compile(s)
+	return err
 }

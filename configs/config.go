@@ -24,6 +24,7 @@ type Config struct {
 	Buffer     Buffer
 	Admin      Admin
 	Forwarders []Forwarder
+	Sources    []Source
 
 	source source
 }
@@ -98,10 +99,54 @@ type Admin struct {
 
 // Forwarder delivers the events of the log to one sink.
 type Forwarder struct {
-	Name  string
-	Match []string // topic filters on the event's subject
-	Sink  Sink
-	Retry Retry
+	Name string
+	// Match, Where and TTL are the short form of one route. Where Routes are given they are not.
+	Match  []string // topic filters on the event's subject
+	Where  string   // see package rules
+	TTL    time.Duration
+	Routes []Route
+	// CatchUp is in_order or live_first, Backlog oldest_first or newest_first.
+	CatchUp, Backlog string
+	RenamedFrom      string // "" = it had no other name
+	// Start is where a new forwarder begins: beginning, end, or a time (RFC 3339).
+	Start       string
+	Batch       Batch
+	Budget      Budget
+	DeadLetters DeadLetters
+	Outcomes    string // none or all
+	Sink        Sink
+	Retry       Retry
+}
+
+// Route says which events go, and how.
+type Route struct {
+	Match    []string
+	Where    string
+	Priority int           // 0 to 9
+	TTL      time.Duration // 0 = for ever
+}
+
+// Batch is how many events are sent at once.
+type Batch struct {
+	MaxEvents int
+	MaxBytes  int64
+	MaxAge    time.Duration // how long to wait for more of them
+}
+
+// Budget is what a forwarder may send, in bytes and events; 0 = any number.
+type Budget struct {
+	BytesPerSecond, BacklogBytesPerSecond   int64
+	EventsPerSecond, BacklogEventsPerSecond int
+	Burst                                   time.Duration
+	Month                                   int64
+	Urgent                                  int      // the priority from which on all bounds are passed; 0 = none
+	Schedule                                []string // "22:00-06:00"
+}
+
+// DeadLetters bounds what is set aside; 0 = no bound.
+type DeadLetters struct {
+	MaxSize int64
+	MaxAge  time.Duration
 }
 
 // Retry bounds the pause between two attempts.
@@ -111,16 +156,45 @@ type Retry struct {
 
 // Kinds of sinks.
 const (
-	SinkMQTT = "mqtt"
-	SinkFile = "file"
+	SinkMQTT  = "mqtt"
+	SinkFile  = "file"
+	SinkLocal = "local"
 )
 
 // Sink is where a forwarder delivers to. Type says which of the others counts.
 type Sink struct {
-	Type string
-	MQTT MQTTSink
-	File FileSink
+	Type  string
+	MQTT  MQTTSink
+	File  FileSink
+	Local LocalSink
 }
+
+// LocalSink publishes on the gateway's own broker.
+type LocalSink struct {
+	Topic  string // template, see mqtt.LocalOptions
+	Prefix string
+	Format string // cloudevents or raw
+	Retain string // never, keep or always
+	Wait   string // none, subscriber or acknowledgement
+}
+
+// Source feeds the log from somewhere else. Login and TLS are as of an MQTTSink.
+type Source struct {
+	Name, Type   string
+	URL          string
+	Topics       []string
+	TopicPrefix  string
+	ClientID     string
+	Username     string
+	Password     string
+	passwordFile string
+	TLS          ClientTLS
+	Retained     string // ignore or take
+	MaxPacket    int64
+}
+
+// SourceMQTT is the kind of source that subscribes at another broker.
+const SourceMQTT = "mqtt"
 
 // MQTTSink is an upstream MQTT broker.
 type MQTTSink struct {
@@ -171,14 +245,25 @@ func defaultTLSListener() *TLSListener { return &TLSListener{Listen: "127.0.0.1:
 // defaultForwarder is a forwarder before its keys are read.
 func defaultForwarder() Forwarder {
 	return Forwarder{
-		Match: []string{"#"},
-		Retry: Retry{Min: 100 * time.Millisecond, Max: 30 * time.Second},
+		Match:    []string{"#"},
+		Outcomes: "none",
+		CatchUp:  "in_order", Backlog: "oldest_first", Start: "beginning",
+		Batch:       Batch{MaxEvents: 2000, MaxBytes: 1 << 20},
+		DeadLetters: DeadLetters{MaxSize: 16 << 20},
+		Retry:       Retry{Min: 100 * time.Millisecond, Max: 30 * time.Second},
 		Sink: Sink{
-			MQTT: MQTTSink{Topic: "{prefix}{topic}", Format: "cloudevents", Window: 1000, MaxPacket: 268_435_455, AckTimeout: 30 * time.Second},
-			File: FileSink{MaxSize: 64 << 20, MaxFiles: 10},
+			MQTT:  MQTTSink{Topic: "{prefix}{topic}", Format: "cloudevents", Window: 1000, MaxPacket: 268_435_455, AckTimeout: 10 * time.Second},
+			File:  FileSink{MaxSize: 64 << 20, MaxFiles: 10},
+			Local: LocalSink{Topic: "{topic}", Format: "raw", Retain: "never", Wait: "none"},
 		},
 	}
 }
+
+// defaultSource is a source before its keys are read.
+func defaultSource() Source { return Source{Retained: "ignore", MaxPacket: 256 << 10} }
+
+// defaultRoute is a route before its keys are read.
+func defaultRoute() Route { return Route{Match: []string{"#"}} }
 
 // hostID is the machine's name as far as it can stand in an id.
 func hostID() string {

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -47,7 +48,7 @@ func (d *decoder) section(node ast.Node, key *Key, path string, i int) {
 		}
 		seen[e.name] = e.at
 		d.places[at] = e.at
-		k := d.tree.keys[join(key.Path, e.name)]
+		k := d.tree.find(join(key.Path, e.name), sink)
 		if k == nil {
 			d.problemAt(e.at, at, unknownKey(e.name, d.allowed(key.Path, sink)))
 			continue
@@ -66,7 +67,7 @@ func (d *decoder) section(node ast.Node, key *Key, path string, i int) {
 func (d *decoder) allowed(section, sink string) []string {
 	var names []string
 	for _, k := range d.tree.children[section] {
-		if k.Sink == "" || sink == "" || k.Sink == sink {
+		if (k.Sink == "" || sink == "" || k.Sink == sink) && !slices.Contains(names, k.name()) {
 			names = append(names, k.name())
 		}
 	}
@@ -95,7 +96,7 @@ func (d *decoder) sinkType(section *Key, entries []entry) string {
 	for _, e := range entries {
 		if s, ok := e.value.(*ast.StringNode); ok && e.name == "type" {
 			text, _, _ := expand(s.Value, d.env)
-			if text == SinkMQTT || text == SinkFile {
+			if slices.Contains(sinkTypes, text) {
 				return text
 			}
 		}
@@ -112,8 +113,8 @@ func (d *decoder) value(node ast.Node, k *Key, path string, i int) {
 		}
 		d.section(node, k, path, i)
 	case KindSections:
-		d.sections(node, k, path)
-	case KindFilters, KindAddresses:
+		d.sections(node, k, path, i)
+	case KindFilters, KindAddresses, KindWindows:
 		d.list(node, k, path, i)
 	default:
 		if text, ok := d.scalar(node, k, path); ok {
@@ -129,8 +130,9 @@ func (d *decoder) allocate(k *Key, i int) {
 	}
 }
 
-// sections decodes a list of sections.
-func (d *decoder) sections(node ast.Node, k *Key, path string) {
+// sections decodes a list of sections. In a list inside a list i stays the element of the outer one: the element of the inner one that
+// is read is its last.
+func (d *decoder) sections(node ast.Node, k *Key, path string, i int) {
 	seq, ok := node.(*ast.SequenceNode)
 	if !ok {
 		if _, null := node.(*ast.NullNode); !null { // a key with every element below it commented out
@@ -139,15 +141,21 @@ func (d *decoder) sections(node ast.Node, k *Key, path string) {
 		return
 	}
 	for n, item := range seq.Values {
-		switch list := k.place(d.cfg, n).(type) {
+		element := n
+		switch list := k.place(d.cfg, i).(type) {
 		case *[]Rule:
 			*list = append(*list, Rule{})
 		case *[]Forwarder:
 			*list = append(*list, defaultForwarder())
+		case *[]Source:
+			*list = append(*list, defaultSource())
+		case *[]Route:
+			*list = append(*list, defaultRoute())
+			element = i
 		}
 		at := fmt.Sprintf("%s[%d]", path, n)
 		d.places[at] = startOf(item)
-		d.section(item, &Key{Path: k.Path + "[]", Kind: KindSection}, at, n)
+		d.section(item, &Key{Path: k.Path + "[]", Kind: KindSection}, at, element)
 	}
 }
 

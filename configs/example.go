@@ -79,6 +79,8 @@ func exampleValue(k *Key, sink string) string {
 		return sink
 	case k.Path == "forwarders[].name" && sink == SinkFile:
 		return "archive"
+	case k.Path == "forwarders[].name" && sink == SinkLocal:
+		return "commands"
 	case k.Example != "":
 		return k.Example
 	case k.Kind == KindText || k.Kind == KindFilter:
@@ -91,7 +93,7 @@ func exampleValue(k *Key, sink string) string {
 func (e *example) elements(k *Key, indent int) {
 	sinks := []string{""}
 	if k.Path == "forwarders" {
-		sinks = []string{SinkMQTT, SinkFile}
+		sinks = sinkTypes
 	}
 	for _, sink := range sinks {
 		first := len(e.lines)

@@ -25,6 +25,7 @@ const (
 	KindAddresses Kind = "address or list of addresses"
 	KindFilter    Kind = "topic filter"
 	KindFilters   Kind = "list of topic filters"
+	KindWindows   Kind = "list of times of day"
 )
 
 // Key is one row of the table that describes the configuration.
@@ -67,11 +68,12 @@ func (k *Key) parent() string {
 
 // Keys is the table of every key, in the order of the example file.
 func Keys() []Key {
-	keys := append(append(gatewayKeys(), brokerKeys()...), forwarderKeys()...)
+	keys := append(append(append(gatewayKeys(), brokerKeys()...), forwarderKeys()...), sourceKeys()...)
 	c := Default()
 	c.MQTT.TLS = defaultTLSListener()
 	c.MQTT.ACL = []Rule{{}}
-	c.Forwarders = []Forwarder{defaultForwarder()}
+	c.Forwarders, c.Sources = []Forwarder{defaultForwarder()}, []Source{defaultSource()}
+	c.Forwarders[0].Routes = []Route{defaultRoute()}
 	for i := range keys {
 		if k := &keys[i]; k.Default == "" && k.place != nil {
 			k.Default = format(k.place(c, 0), k.Kind)
@@ -118,7 +120,7 @@ func scalarYAML(s string) string {
 
 // tree finds the rows of the table by their paths.
 type tree struct {
-	keys     map[string]*Key   // by Path
+	keys     map[string]*Key   // by Path, and by Path and Sink with a space between them
 	children map[string][]*Key // by the parent's Path
 }
 
@@ -127,8 +129,21 @@ func newTree() *tree {
 	t := &tree{keys: map[string]*Key{}, children: map[string][]*Key{}}
 	for i := range keys {
 		k := &keys[i]
-		t.keys[k.Path] = k
+		if t.keys[k.Path] == nil {
+			t.keys[k.Path] = k
+		}
+		if k.Sink != "" {
+			t.keys[k.Path+" "+k.Sink] = k
+		}
 		t.children[k.parent()] = append(t.children[k.parent()], k)
 	}
 	return t
+}
+
+// find is the key at path, of that sink where several have one there.
+func (t *tree) find(path, sink string) *Key {
+	if k := t.keys[path+" "+sink]; k != nil {
+		return k
+	}
+	return t.keys[path]
 }

@@ -12,19 +12,17 @@ func forwarderKeys() []Key {
 			Help:  "Its name: the place in the log is kept under it, so another name starts anew.",
 			place: func(c *Config, i int) any { return &c.Forwarders[i].Name },
 		},
-		{
-			Path: "forwarders[].match", Kind: KindFilters, check: validFilter,
-			Help:  "The topics that it delivers.",
-			place: func(c *Config, i int) any { return &c.Forwarders[i].Match },
-		},
-		{Path: "forwarders[].sink", Kind: KindSection, Required: true, Help: "What it delivers to."},
-		{
-			Path: "forwarders[].sink.type", Kind: KindChoice, Choices: []string{SinkMQTT, SinkFile}, Required: true, Example: SinkMQTT,
-			Help:  "The kind of sink: an upstream MQTT broker, or a file of JSON lines.",
+	}
+	keys = append(append(keys, routeKeys()...), deliveryKeys()...)
+	keys = append(keys,
+		Key{Path: "forwarders[].sink", Kind: KindSection, Required: true, Help: "What it delivers to."},
+		Key{
+			Path: "forwarders[].sink.type", Kind: KindChoice, Choices: sinkTypes, Required: true, Example: SinkMQTT,
+			Help:  "The kind of sink: an upstream MQTT broker, a file of JSON lines, or the devices at the gateway's own broker (local).",
 			place: func(c *Config, i int) any { return &c.Forwarders[i].Sink.Type },
 		},
-	}
-	keys = append(append(keys, mqttSinkKeys()...), fileSinkKeys()...)
+	)
+	keys = append(append(append(keys, mqttSinkKeys()...), fileSinkKeys()...), localSinkKeys()...)
 	return append(keys,
 		Key{Path: "forwarders[].retry", Kind: KindSection, Help: "The pause after a failed attempt: random, up to a bound that doubles from min to max."},
 		Key{
@@ -98,31 +96,31 @@ func mqttSinkKeys() []Key {
 			place: func(c *Config, i int) any { return &c.Forwarders[i].Sink.MQTT.AckTimeout },
 		},
 	}
-	return forSink(SinkMQTT, append(keys, clientTLSKeys()...))
+	return forSink(SinkMQTT, append(keys, tlsKeys("forwarders[].sink.tls", func(c *Config, i int) *ClientTLS { return &c.Forwarders[i].Sink.MQTT.TLS })...))
 }
 
-func clientTLSKeys() []Key {
+func tlsKeys(path string, of func(c *Config, i int) *ClientTLS) []Key {
 	return []Key{
-		{Path: "forwarders[].sink.tls", Kind: KindSection, Off: true, Help: "How the broker is trusted and the gateway shows itself, for a URL with TLS. Left out: the system's authorities, no certificate."},
+		{Path: path, Kind: KindSection, Off: true, Help: "How the broker is trusted and the gateway shows itself, for a URL with TLS. Left out: the system's authorities, no certificate."},
 		{
-			Path: "forwarders[].sink.tls.ca_file", Kind: KindPath, Off: true, Example: "cloud-ca.crt",
+			Path: path + ".ca_file", Kind: KindPath, Off: true, Example: "cloud-ca.crt",
 			Help:  "The authorities, as PEM, of which the broker's certificate must be, instead of the system's.",
-			place: func(c *Config, i int) any { return &c.Forwarders[i].Sink.MQTT.TLS.CAFile },
+			place: func(c *Config, i int) any { return &of(c, i).CAFile },
 		},
 		{
-			Path: "forwarders[].sink.tls.cert_file", Kind: KindPath, Off: true, Example: "greenhouse-1.crt",
+			Path: path + ".cert_file", Kind: KindPath, Off: true, Example: "greenhouse-1.crt",
 			Help:  "The gateway's own certificate and chain, as PEM.",
-			place: func(c *Config, i int) any { return &c.Forwarders[i].Sink.MQTT.TLS.CertFile },
+			place: func(c *Config, i int) any { return &of(c, i).CertFile },
 		},
 		{
-			Path: "forwarders[].sink.tls.key_file", Kind: KindPath, Off: true, Example: "greenhouse-1.key",
+			Path: path + ".key_file", Kind: KindPath, Off: true, Example: "greenhouse-1.key",
 			Help:  "The private key of cert_file, as PEM.",
-			place: func(c *Config, i int) any { return &c.Forwarders[i].Sink.MQTT.TLS.KeyFile },
+			place: func(c *Config, i int) any { return &of(c, i).KeyFile },
 		},
 		{
-			Path: "forwarders[].sink.tls.server_name", Kind: KindText, Off: true, Default: "the host of url", Example: "broker.example.com", check: notEmpty,
+			Path: path + ".server_name", Kind: KindText, Off: true, Default: "the host of url", Example: "broker.example.com", check: notEmpty,
 			Help:  "The name that the broker's certificate must have.",
-			place: func(c *Config, i int) any { return &c.Forwarders[i].Sink.MQTT.TLS.ServerName },
+			place: func(c *Config, i int) any { return &of(c, i).ServerName },
 		},
 	}
 }

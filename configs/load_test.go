@@ -24,7 +24,7 @@ func parse(t *testing.T, dir, text string) *configs.Config {
 	return c
 }
 
-var exported = cmpopts.IgnoreUnexported(configs.Config{}, configs.MQTTSink{})
+var exported = cmpopts.IgnoreUnexported(configs.Config{}, configs.MQTTSink{}, configs.Source{})
 
 func TestEveryKeyReachesItsPlace(t *testing.T) {
 	t.Parallel()
@@ -45,7 +45,25 @@ mqtt:
 buffer: {max_size: 1GB, commit_interval: 1.5s}
 forwarders:
   - name: one
-    match: x/#
+    routes:
+      - {match: [alarms/#, a], where: size > 1, priority: 9, ttl: 1h}
+      - {match: "#"}
+    catch_up: live_first
+    backlog: newest_first
+    start: "2026-11-01T00:00:00Z"
+    renamed_from: zero
+    batch: {max_events: 100, max_bytes: 64KiB, max_age: 1m}
+    budget:
+      bytes_per_second: 100kB
+      backlog_bytes_per_second: 50kB
+      events_per_second: 10
+      backlog_events_per_second: 5
+      burst: 1s
+      month: 500MB
+      urgent: 8
+      schedule: ["22:00-06:00", "12:00-13:00"]
+    dead_letters: {max_size: 1MiB, max_age: 1d}
+    outcomes: all
     sink:
       type: mqtt
       url: ssl://h
@@ -60,7 +78,14 @@ forwarders:
       ack_timeout: 1m30s
     retry: {min: 100ms, max: 1d}
   - name: two
+    match: x/#
+    where: type == 't'
+    ttl: 1m
     sink: {type: file, path: /tmp/x, max_size: 1MiB, max_files: 3}
+  - name: three
+    sink: {type: local, topic: "{prefix}x", topic_prefix: c/, format: cloudevents, retain: keep, wait_for: subscriber}
+sources:
+  - {name: up, type: mqtt, url: "tcp://h", topics: cmd/#, topic_prefix: cloud/, retained: take, client_id: me, username: u, password: p, max_packet: 10kB}
 `)
 	want := configs.Default()
 	want.File, want.ID, want.DataDir = "gateway.yaml", "pi-1", filepath.Join(dir, "log")
@@ -73,22 +98,44 @@ forwarders:
 	}
 	want.Buffer = configs.Buffer{MaxSize: 1_000_000_000, WhenFull: "reject", Reserve: 64 << 20, CommitInterval: 1500 * time.Millisecond}
 	file := configs.FileSink{MaxSize: 64 << 20, MaxFiles: 10}
+	local := configs.LocalSink{Topic: "{topic}", Format: "raw", Retain: "never", Wait: "none"}
+	batch, letters := configs.Batch{MaxEvents: 2000, MaxBytes: 1 << 20}, configs.DeadLetters{MaxSize: 16 << 20}
 	want.Forwarders = []configs.Forwarder{
 		{
-			Name: "one", Match: []string{"x/#"}, Retry: configs.Retry{Min: 100 * time.Millisecond, Max: 24 * time.Hour},
-			Sink: configs.Sink{Type: "mqtt", File: file, MQTT: configs.MQTTSink{
+			Name: "one", Match: []string{"#"}, CatchUp: "live_first", Backlog: "newest_first", Start: "2026-11-01T00:00:00Z", Outcomes: "all", RenamedFrom: "zero",
+			Routes: []configs.Route{
+				{Match: []string{"alarms/#", "a"}, Where: "size > 1", Priority: 9, TTL: time.Hour},
+				{Match: []string{"#"}},
+			},
+			Batch: configs.Batch{MaxEvents: 100, MaxBytes: 64 << 10, MaxAge: time.Minute}, DeadLetters: configs.DeadLetters{MaxSize: 1 << 20, MaxAge: 24 * time.Hour},
+			Budget: configs.Budget{
+				BytesPerSecond: 100_000, BacklogBytesPerSecond: 50_000, EventsPerSecond: 10, BacklogEventsPerSecond: 5,
+				Burst: time.Second, Month: 500_000_000, Urgent: 8, Schedule: []string{"22:00-06:00", "12:00-13:00"},
+			},
+			Retry: configs.Retry{Min: 100 * time.Millisecond, Max: 24 * time.Hour},
+			Sink: configs.Sink{Type: "mqtt", File: file, Local: local, MQTT: configs.MQTTSink{
 				URL: "ssl://h", TopicPrefix: "p/", Topic: "{prefix}t", Format: "cloudevents", ClientID: "me", Username: "u",
 				Password: "s3cret", TLS: configs.ClientTLS{ServerName: "name"}, Window: 5, MaxPacket: 268_435_455, AckTimeout: 90 * time.Second,
 			}},
 		},
 		{
-			Name: "two", Match: []string{"#"}, Retry: configs.Retry{Min: 100 * time.Millisecond, Max: 30 * time.Second},
+			Name: "two", Match: []string{"x/#"}, Where: "type == 't'", TTL: time.Minute, CatchUp: "in_order", Backlog: "oldest_first", Start: "beginning", Outcomes: "none",
+			Batch: batch, DeadLetters: letters, Retry: configs.Retry{Min: 100 * time.Millisecond, Max: 30 * time.Second},
 			Sink: configs.Sink{
-				Type: "file", File: configs.FileSink{Path: "/tmp/x", MaxSize: 1 << 20, MaxFiles: 3},
-				MQTT: configs.MQTTSink{Topic: "{prefix}{topic}", Format: "cloudevents", Window: 1000, MaxPacket: 268_435_455, AckTimeout: 30 * time.Second},
+				Type: "file", Local: local, File: configs.FileSink{Path: "/tmp/x", MaxSize: 1 << 20, MaxFiles: 3},
+				MQTT: configs.MQTTSink{Topic: "{prefix}{topic}", Format: "cloudevents", Window: 1000, MaxPacket: 268_435_455, AckTimeout: 10 * time.Second},
 			},
 		},
 	}
+	third := want.Forwarders[1]
+	third.Name, third.Match, third.Where, third.TTL = "three", []string{"#"}, "", 0
+	third.Sink.Type, third.Sink.File = "local", file
+	third.Sink.Local = configs.LocalSink{Topic: "{prefix}x", Prefix: "c/", Format: "cloudevents", Retain: "keep", Wait: "subscriber"}
+	want.Forwarders = append(want.Forwarders, third)
+	want.Sources = []configs.Source{{
+		Name: "up", Type: "mqtt", URL: "tcp://h", Topics: []string{"cmd/#"}, TopicPrefix: "cloud/", Retained: "take", ClientID: "me",
+		Username: "u", Password: "p", MaxPacket: 10_000,
+	}}
 	if diff := cmp.Diff(want, c, exported, cmpopts.IgnoreFields(configs.Config{}, "Warnings")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -190,7 +237,7 @@ func TestShippedFiles(t *testing.T) {
 	}
 }
 
-// TestExampleHasEveryKey sets every key of the example that is off, and expects complaints about missing files only.
+// TestExampleHasEveryKey sets every key of the example that is off, and expects complaints about missing files, and keys that exclude each other, only.
 func TestExampleHasEveryKey(t *testing.T) {
 	t.Parallel()
 	var example bytes.Buffer
@@ -210,7 +257,7 @@ func TestExampleHasEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range problems {
-		if !strings.Contains(p.Text, "no such file") && !strings.Contains(p.Text, "one of the two") {
+		if !strings.Contains(p.Text, "no such file") && !strings.Contains(p.Text, "one of the two") && !strings.Contains(p.Text, "beside routes") {
 			t.Errorf("got %s\nin\n%s", p.Explain(), text)
 		}
 	}
@@ -226,10 +273,10 @@ func TestKeysAreComplete(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, k := range configs.Keys() {
-		if seen[k.Path] {
+		if seen[k.Path+k.Sink] {
 			t.Errorf("%s stands twice in the table", k.Path)
 		}
-		seen[k.Path] = true
+		seen[k.Path+k.Sink] = true
 		if k.Help == "" || !strings.HasSuffix(k.Help, ".") {
 			t.Errorf("%s: help %q is no sentence", k.Path, k.Help)
 		}

@@ -18,6 +18,7 @@ const (
 type deadLetter struct {
 	Forwarder    string    `json:"forwarder"`
 	Sink         string    `json:"sink"`
+	Class        string    `json:"class"`
 	Cause        string    `json:"cause"`
 	Attempts     int       `json:"attempts"`
 	FirstAttempt time.Time `json:"first_attempt"`
@@ -27,6 +28,8 @@ type deadLetter struct {
 	Event    json.RawMessage `json:"event,omitempty"`
 	RawEvent json.RawMessage `json:"raw_event,omitempty"`
 	Parts    int             `json:"parts,omitempty"`
+	// Raw says that the parts are a RawEvent's.
+	Raw bool `json:"raw,omitempty"`
 }
 
 // letters are as many of dead as one write takes; upTo is how far the matched events are settled with them. parts have to be written before.
@@ -45,16 +48,17 @@ func (f *Forwarder) letters(b *batch, dead []casualty, n int) (letters, parts []
 func (f *Forwarder) letter(b *batch, c casualty) (l gateway.KeyValue, parts []gateway.KeyValue) {
 	e := &b.matched[c.place]
 	d := deadLetter{
-		Forwarder: f.o.Name, Sink: f.o.Sink.Name(), Cause: c.cause.Error(),
+		Forwarder: f.o.Name, Sink: f.o.Sink.Name(), Class: c.class(), Cause: c.cause.Error(),
 		Attempts: b.attempts, FirstAttempt: b.first, LastAttempt: b.last,
 	}
-	key := fmt.Sprintf("dead/%s/%016x", f.o.Name, uint64(e.Offset))
+	key := letterKey(f.o.Name, e.Offset)
 	d.Event, d.RawEvent = eventJSON(&e.Event)
 	if body := append(d.Event, d.RawEvent...); len(body) > letterBytes {
+		d.Raw = d.RawEvent != nil
 		for d.Event, d.RawEvent = nil, nil; len(body) > 0; {
 			n := min(len(body), letterBytes)
 			d.Parts++
-			parts = append(parts, gateway.KeyValue{Key: fmt.Sprintf("%s/%d", key, d.Parts), Value: body[:n]})
+			parts = append(parts, gateway.KeyValue{Key: partKey(key, d.Parts), Value: body[:n]})
 			body = body[n:]
 		}
 	}
@@ -65,6 +69,8 @@ func (f *Forwarder) letter(b *batch, c casualty) (l gateway.KeyValue, parts []ga
 	}
 	return gateway.KeyValue{Key: key, Value: value}, parts
 }
+
+func partKey(key string, n int) string { return fmt.Sprintf("%s/%d", key, n) }
 
 // eventJSON is e as a CloudEvent or, if it is none, field by field.
 func eventJSON(e *gateway.Event) (event, raw json.RawMessage) {

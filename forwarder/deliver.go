@@ -3,7 +3,6 @@ package forwarder
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"gateway"
@@ -12,97 +11,267 @@ import (
 // batch is what is delivered together, and how far it has come.
 type batch struct {
 	entries  []gateway.Entry // as read
-	matched  []gateway.Entry // those for the sink; entries itself if all are
+	matched  []gateway.Entry // those for the sink, by this lane; entries itself if all are
+	routes   []*Route        // of matched; nil if all have anyRoute
+	skips    []bool          // of entries, those that no lane delivers; nil if all that are not matched are
 	settled  int             // of entries
 	attempts int             // of Send with what is left
 	first    time.Time       // the first attempt
 	last     time.Time       // the last attempt
 }
 
-// deliver sends entries until all are settled, or ctx has ended. Its error is the log's.
-func (f *Forwarder) deliver(ctx, sending context.Context, entries []gateway.Entry) error {
-	b := &batch{entries: entries, matched: f.match(entries)}
+// deliver sends entries until all are settled, or ctx has ended. Its error is the log's, or errMoved.
+func (l *lane) deliver(ctx, sending context.Context, entries []gateway.Entry) error {
+	b := l.newBatch(entries)
 	if len(b.matched) == 0 {
-		return f.skip(ctx, b)
+		return l.skip(ctx, b)
 	}
 	for len(b.matched) > 0 && ctx.Err() == nil {
-		b.last = time.Now()
-		if b.attempts == 0 {
-			b.first = b.last
-		}
-		b.attempts++
-		err := f.o.Sink.Send(sending, b.matched)
-		n, dead, cause := outcome(b.matched, err)
-		stopped := cause != nil && sending.Err() != nil // shutdown is not an attempt
-		if !stopped {
-			f.attempted(cause, len(b.matched)-n)
-		}
-		if n > 0 {
-			f.backoff.progress()
-			if err := f.settle(ctx, b, n, dead); err != nil {
+		if l.f.moves(l) {
+			moved, err := l.f.moveOn(ctx, l)
+			if err != nil {
 				return err
 			}
+			if moved {
+				return errMoved
+			}
 		}
-		if stopped || cause != nil && !pause(ctx, f.backoff.after(cause)) {
+		n := l.share(b)
+		if n = l.job.throttle(ctx, n); n == 0 {
 			break
+		}
+		if n = l.afford(ctx, b, n); n == 0 || !l.f.gate.enter(ctx, l.place, l.track.priority) {
+			break
+		}
+		err := l.attempt(ctx, sending, b, n)
+		l.f.gate.leave(l.place)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// match returns the entries that are for the sink.
-func (f *Forwarder) match(entries []gateway.Entry) []gateway.Entry {
-	if len(f.o.Match) == 0 {
-		return entries
-	}
-	var matched []gateway.Entry
-	for i := range entries {
-		if entries[i].Event.Type == gateway.TypeGap && entries[i].Event.Subject == gateway.TopicGap {
-			matched = append(matched, entries[i]) // what was lost may have matched
-			continue
-		}
-		topic := entries[i].Event.Topic()
-		for _, filter := range f.o.Match {
-			if gateway.MatchTopic(filter, topic) {
-				matched = append(matched, entries[i])
-				break
+// newBatch finds what of entries is for the sink, by this lane.
+func (l *lane) newBatch(entries []gateway.Entry) *batch {
+	f := l.f
+	b := &batch{entries: entries}
+	if f.routing.all() && len(f.memory.Handovers) == 0 && !l.isBacklog() {
+		b.matched = entries
+		if len(f.routing.routes) > 0 {
+			b.routes = make([]*Route, len(entries))
+			for i := range b.routes {
+				b.routes[i] = &f.routing.routes[0]
 			}
 		}
+		return b
 	}
-	return matched
+	b.skips = make([]bool, len(entries))
+	lowest := l.track.priority == f.routing.lowest()
+	for i := range entries {
+		e := &entries[i]
+		route, own := l.routeOf(e, lowest)
+		if route == nil {
+			b.skips[i] = own
+			continue
+		}
+		b.matched = append(b.matched, *e)
+		b.routes = append(b.routes, route)
+		switch sent := &b.matched[len(b.matched)-1].Event; {
+		case l.job != nil:
+			l.job.mark(sent)
+		case l.isBacklog():
+			markBackfill(sent)
+		}
+	}
+	return b
 }
 
-// casualty is an event that can never be delivered.
-type casualty struct {
-	place int // among the matched
-	cause error
+// skipped counts those of the entries from up to (without) to that no lane delivers; matched of them this one does.
+func (b *batch) skipped(from, to, matched int) (n int) {
+	if b.skips == nil {
+		return to - from - matched
+	}
+	for _, skip := range b.skips[from:to] {
+		if skip {
+			n++
+		}
+	}
+	return n
 }
 
-// outcome reads what Send returned for sent: the first n are settled, dead among them; cause is why the next is not.
-func outcome(sent []gateway.Entry, err error) (n int, dead []casualty, cause error) {
-	if err == nil {
-		return len(sent), nil, nil
-	}
-	var parts *gateway.BatchError
-	if !errors.As(err, &parts) {
-		if !errors.Is(err, gateway.ErrPermanent) {
-			return 0, nil, err
+// routeOf returns the route by which e goes in this lane; nil if it does not. own: then it is this lane that counts it as skipped.
+func (l *lane) routeOf(e *gateway.Entry, lowest bool) (route *Route, own bool) {
+	f := l.f
+	if l.job != nil {
+		if l.job.takes == nil || l.job.takes(e) {
+			return anyRoute, true
 		}
-		for place := range sent {
-			dead = append(dead, casualty{place, err})
-		}
-		return len(sent), dead, nil
+		return nil, true
 	}
-	if len(parts.Errors) != len(sent) {
-		return 0, nil, fmt.Errorf("the sink answered for %d of %d events: %w", len(parts.Errors), len(sent), err)
-	}
-	for place, err := range parts.Errors {
-		if err != nil && !errors.Is(err, gateway.ErrPermanent) {
-			return place, dead, err
+	if isGap(&e.Event) { // what was lost may have been for us
+		if lowest {
+			return anyRoute, true
 		}
-		if err != nil {
-			dead = append(dead, casualty{place, err})
+		return nil, false
+	}
+	for i := range f.memory.Handovers {
+		if f.memory.Handovers[i].settled(e) {
+			return nil, false
 		}
 	}
-	return len(sent), dead, nil
+	route, undecided := f.routing.of(&e.Event)
+	if undecided > 0 && lowest {
+		f.undecided(undecided)
+	}
+	if route == nil {
+		return nil, lowest
+	}
+	if route.Priority != l.track.priority {
+		return nil, false
+	}
+	return route, true
+}
+
+// markBackfill says in the event that it comes behind newer ones. The event that was read may be shared.
+func markBackfill(e *gateway.Event) {
+	withExtension(e, gateway.ExtBackfill, "true")
+}
+
+// share is how many of the batch are sent at once.
+func (l *lane) share(b *batch) int {
+	n := l.trial.limit(len(b.matched))
+	if l.isBacklog() {
+		n = l.pace.limit(n)
+	}
+	return n
+}
+
+// attempt sends the first n events of the batch that are not expired, and settles what can be. It returns after the pause that a failure
+// asks for. Its error is the log's.
+func (l *lane) attempt(ctx, sending context.Context, b *batch, n int) error {
+	f := l.f
+	now := f.trustedNow()
+	if l.job != nil { // somebody asked for it
+		now = time.Time{}
+	}
+	part, places, expired := b.part(n, now)
+	if len(part) == 0 {
+		return l.settle(ctx, b, n, expired)
+	}
+	b.last = time.Now()
+	if b.attempts == 0 {
+		b.first = b.last
+	}
+	b.attempts++
+	err := f.o.Sink.Send(sending, part)
+	took := time.Since(b.last)
+	done, dead, cause := outcome(part, err)
+	f.noteAttempt(l, part, b.last, took, done, err)
+	f.duplicates(l, known(err, done))
+	if errors.Is(err, gateway.ErrPermanent) && len(part) > 1 && done == len(part) && len(dead) == len(part) {
+		// Refused as a whole: which of them it is about is found out.
+		l.trial.refused(len(part))
+		f.attempted(nil, len(part))
+		return nil
+	}
+	upTo := n
+	switch {
+	case done == len(part):
+	case places == nil:
+		upTo = done
+	default:
+		upTo = places[done]
+	}
+	stopped := cause != nil && sending.Err() != nil // shutdown is not an attempt
+	if !stopped {
+		f.attempted(cause, len(part)-done)
+	}
+	if upTo > 0 {
+		l.backoff.progress()
+		l.trial.progressed(f.o.BatchSize)
+		f.remember(l, b, upTo, dead)
+		dead = b.inBatch(dead, places, expired, upTo)
+		if err := l.settle(ctx, b, upTo, dead); err != nil {
+			return err
+		}
+	}
+	switch {
+	case stopped:
+		return nil
+	case cause == nil:
+		l.pace.sent(len(part), took)
+		f.gate.mark(false)
+		f.wasUp.Store(true)
+		return nil
+	}
+	f.gate.mark(down(cause))
+	if upTo == 0 {
+		l.trial.failed(len(part), cause)
+	}
+	pause(ctx, l.backoff.after(cause))
+	if upTo == 0 && l.trial.probes() && ctx.Err() == nil {
+		return l.probe(ctx, sending, b, cause)
+	}
+	return nil
+}
+
+// down says whether a failure means that there is no getting through now.
+func down(cause error) bool {
+	var wait *gateway.RetryAfter
+	return !errors.As(cause, &wait)
+}
+
+// part returns those of the first n matched events that have not expired, their places among the matched, and the others.
+func (b *batch) part(n int, now time.Time) (part []gateway.Entry, places []int, expired []casualty) {
+	if b.routes == nil && !b.mayExpire(n) {
+		return b.matched[:n], nil, nil
+	}
+	for i := range b.matched[:n] {
+		route := anyRoute
+		if b.routes != nil {
+			route = b.routes[i]
+		}
+		if at, ok := expiry(&b.matched[i], route); ok && !now.IsZero() && !now.Before(at) {
+			expired = append(expired, casualty{i, errExpired})
+			continue
+		}
+		part = append(part, b.matched[i])
+		places = append(places, i)
+	}
+	return part, places, expired
+}
+
+// mayExpire says whether one of the first n events has an expiry of its own.
+func (b *batch) mayExpire(n int) bool {
+	for i := range b.matched[:n] {
+		if _, ok := b.matched[i].Event.Extensions[gateway.ExtExpiry]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// inBatch makes one list, in order, of the dead of a part and the expired, up to (without) the place upTo.
+func (b *batch) inBatch(dead []casualty, places []int, expired []casualty, upTo int) []casualty {
+	if places != nil {
+		for i := range dead {
+			dead[i].place = places[dead[i].place]
+		}
+	}
+	if len(expired) == 0 {
+		return dead
+	}
+	var all []casualty
+	for len(dead) > 0 || len(expired) > 0 {
+		from := &dead
+		if len(dead) == 0 || len(expired) > 0 && expired[0].place < dead[0].place {
+			from = &expired
+		}
+		if (*from)[0].place < upTo {
+			all = append(all, (*from)[0])
+		}
+		*from = (*from)[1:]
+	}
+	return all
 }

@@ -27,6 +27,7 @@ type world struct {
 	f    *Forwarder
 	stop context.CancelFunc
 	ran  chan error
+	fed  map[string]int
 }
 
 type lockedBuffer struct {
@@ -54,14 +55,14 @@ func (b *lockedBuffer) lines(with string) (n int) {
 type sendFunc = func(ctx context.Context, batch []gateway.Entry) error
 
 func options(log Log, sink gateway.Sink, out *lockedBuffer) Options {
-	return Options{Name: "up", Sink: sink, Log: log, BatchSize: 10, RetryMin: time.Second, RetryMax: time.Minute,
+	return Options{Name: "up", Sink: sink, Log: log, BatchSize: 10, BatchBytes: 1 << 20, RetryMin: time.Second, RetryMax: time.Minute,
 		DrainTimeout: 5 * time.Second, Logger: slog.New(slog.NewTextHandler(out, nil))}
 }
 
 // start runs a forwarder in a synctest bubble.
 func start(t *testing.T, send sendFunc, change func(*Options, *gatewaytest.FakeLog)) *world {
 	t.Helper()
-	w := &world{t: t, log: gatewaytest.NewLog(), sink: &gatewaytest.FakeSink{SendFunc: send}, out: &lockedBuffer{}, ran: make(chan error, 1)}
+	w := &world{t: t, log: gatewaytest.NewLog(), sink: &gatewaytest.FakeSink{SendFunc: send}, out: &lockedBuffer{}, ran: make(chan error, 1), fed: map[string]int{}}
 	o := options(w.log, w.sink, w.out)
 	if change != nil {
 		change(&o, w.log)
@@ -74,6 +75,25 @@ func start(t *testing.T, send sendFunc, change func(*Options, *gatewaytest.FakeL
 	w.stop = stop
 	go func() { w.ran <- w.f.Run(ctx) }()
 	return w
+}
+
+// again starts another forwarder on the same log and sink.
+func (w *world) again(t *testing.T, change func(*Options, *gatewaytest.FakeLog)) *world {
+	t.Helper()
+	next := *w
+	next.ran = make(chan error, 1)
+	o := options(w.log, w.sink, w.out)
+	if change != nil {
+		change(&o, w.log)
+	}
+	var err error
+	if next.f, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	next.stop = stop
+	go func() { next.ran <- next.f.Run(ctx) }()
+	return &next
 }
 
 // end stops the forwarder and checks the books: what was settled adds up, and the log's cursor is where the status says.
@@ -314,7 +334,7 @@ func TestManyAndLargeDeadLettersAreSettledInBoundedWrites(t *testing.T) {
 func TestUnmatchedEventsAdvanceTheCursorWithoutAWriteForEach(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := start(t, nil, func(o *Options, _ *gatewaytest.FakeLog) { o.Match = []string{"keep/#", "also/+"} })
+		w := start(t, nil, func(o *Options, _ *gatewaytest.FakeLog) { o.Routes = []Route{{Match: []string{"keep/#", "also/+"}}} })
 		for range 500 {
 			w.feed("other")
 			synctest.Wait()
@@ -344,7 +364,7 @@ func TestACutBetweenMatchesSettlesWhatIsSkippedBetweenThem(t *testing.T) {
 				return errors.New("down")
 			}
 			return &gateway.BatchError{Errors: []error{nil, errors.New("down"), errors.New("down")}}
-		}, func(o *Options, _ *gatewaytest.FakeLog) { o.Match = []string{"keep"} })
+		}, func(o *Options, _ *gatewaytest.FakeLog) { o.Routes = []Route{{Match: []string{"keep"}}} })
 		w.feed("x", "keep", "x", "x", "keep", "x", "keep")
 		synctest.Wait()
 		if s := w.f.Status(); s.Settled != 4 || s.Delivered != 1 || s.Skipped != 3 {

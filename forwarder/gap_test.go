@@ -73,7 +73,7 @@ func gapsIn(t *testing.T, entries []gateway.Entry) (gaps []gateway.Gap) {
 func runOver(t *testing.T, l *holedLog, sink *gatewaytest.FakeSink, match ...string) gateway.ForwarderStatus {
 	t.Helper()
 	o := options(l, sink, &lockedBuffer{})
-	o.Match = match
+	o.Routes = []Route{{Match: match}}
 	f, err := New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -9,10 +9,11 @@ import (
 )
 
 // prefetch reads one batch ahead, so that the sink need not wait for the log. While a batch is sent it gathers what
-// comes in, up to max entries and about batchBytes.
+// comes in, up to max entries and about most bytes.
 type prefetch struct {
 	reader gateway.Reader
-	max    int
+	max    int           // entries
+	most   int           // bytes, about
 	filled chan struct{} // of size one: entries or an error are there
 	taken  chan struct{} // of size one: there is room again
 
@@ -23,17 +24,8 @@ type prefetch struct {
 	average int // of an entry of the last read, in bytes
 }
 
-func newPrefetch(reader gateway.Reader, max int) *prefetch {
-	return &prefetch{reader: reader, max: max, filled: make(chan struct{}, 1), taken: make(chan struct{}, 1), average: 256}
-}
-
-// again begins anew with reader, after an error was taken. run has to be called again.
-func (p *prefetch) again(reader gateway.Reader) error {
-	err := p.reader.Close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.reader, p.err = reader, nil
-	return err
+func newPrefetch(reader gateway.Reader, max, most int) *prefetch {
+	return &prefetch{reader: reader, max: max, most: most, filled: make(chan struct{}, 1), taken: make(chan struct{}, 1), average: 256}
 }
 
 // run reads until ctx ends or the reader fails.
@@ -60,10 +52,10 @@ func (p *prefetch) run(ctx context.Context) {
 func (p *prefetch) room() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bytes >= batchBytes {
+	if p.bytes >= p.most {
 		return 0
 	}
-	return min(p.max-len(p.entries), max(1, (batchBytes-p.bytes)/p.average))
+	return min(p.max-len(p.entries), max(1, (p.most-p.bytes)/p.average))
 }
 
 func (p *prefetch) add(entries []gateway.Entry, err error) {
@@ -107,6 +99,43 @@ func (p *prefetch) take(ctx context.Context, waiting func()) ([]gateway.Entry, e
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// ripen waits until a whole batch is there, or the oldest entry was received linger ago.
+func (p *prefetch) ripen(ctx context.Context, linger time.Duration) {
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	for begun := false; ; {
+		oldest, whole := p.ripeness()
+		if whole {
+			return
+		}
+		if !oldest.IsZero() && !begun {
+			begun = true
+			timer.Reset(max(0, min(linger, linger-time.Since(oldest))))
+		}
+		var late <-chan time.Time
+		if begun {
+			late = timer.C
+		}
+		select {
+		case <-p.filled:
+		case <-late:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// ripeness is when the oldest entry was received, zero without one, and whether there are enough for a batch, or an error.
+func (p *prefetch) ripeness() (oldest time.Time, whole bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.entries) > 0 {
+		oldest = p.entries[0].Received
+	}
+	return oldest, len(p.entries) >= p.max || p.bytes >= p.most || p.err != nil
 }
 
 func (p *prefetch) swap() ([]gateway.Entry, error) {

@@ -291,18 +291,18 @@ func TestTheNextBatchIsReadWhileOneIsSentAndItsBytesAreBounded(t *testing.T) {
 			synctest.Wait()
 		}
 		w.f.mu.Lock()
-		ahead := w.f.ahead
+		ahead := w.f.lanes[0].inHand
 		w.f.mu.Unlock()
 		ahead.mu.Lock()
 		n, bytes := len(ahead.entries), ahead.bytes
 		ahead.mu.Unlock()
-		if n < 2 || bytes > batchBytes+300<<10 {
+		if n < 2 || bytes > Default().BatchBytes+300<<10 {
 			t.Errorf("%d entries of %d bytes are read ahead, want some, and about 1 MiB at most", n, bytes)
 		}
 		close(gate)
 		synctest.Wait()
-		if largest > batchBytes {
-			t.Errorf("a batch of %d bytes, want %d at most", largest, batchBytes)
+		if largest > Default().BatchBytes {
+			t.Errorf("a batch of %d bytes, want %d at most", largest, Default().BatchBytes)
 		}
 		w.wantDelivered(upTo(40))
 		w.end()
@@ -311,7 +311,7 @@ func TestTheNextBatchIsReadWhileOneIsSentAndItsBytesAreBounded(t *testing.T) {
 
 func TestNewSaysAllThatIsWrong(t *testing.T) {
 	t.Parallel()
-	_, err := New(Options{Name: "a/b", Match: []string{"a/#/b"}, BatchSize: 0, RetryMin: 0, RetryMax: -1, DrainTimeout: -1})
+	_, err := New(Options{Name: "a/b", Routes: []Route{{Match: []string{"a/#/b"}}}, BatchSize: 0, RetryMin: 0, RetryMax: -1, DrainTimeout: -1})
 	if err == nil {
 		t.Fatal("want an error")
 	}

@@ -24,33 +24,47 @@ type savedCursor struct {
 	skipCount, skipSize int
 }
 
+// position is how far the lane has come, written down or not.
+func (s *savedCursor) position() gateway.Offset { return max(s.at, s.skipped) }
+
 // errStopping says that the run ended before the log could take what was settled; it will be delivered again.
 var errStopping = errors.New("stopping")
 
 // settle says that the first n matched events of b are dealt with; those in dead go to the dead letters, in the same
 // write as the cursor. What does not match counts as settled up to the next that does.
-func (f *Forwarder) settle(ctx context.Context, b *batch, n int, dead []casualty) error {
+func (l *lane) settle(ctx context.Context, b *batch, n int, dead []casualty) error {
 	for from := 0; from < n; {
-		letters, parts, upTo := f.letters(b, dead, n)
+		letters, parts, upTo := l.f.letters(b, dead, n)
 		for _, part := range parts {
-			if err := f.write(ctx, gateway.Batch{KV: []gateway.KeyValue{part}}); err != nil {
+			if err := l.f.write(ctx, gateway.Batch{KV: []gateway.KeyValue{part}}); err != nil {
 				return err
 			}
 		}
-		if err := f.settleStep(ctx, b, from, upTo, letters); err != nil {
+		outcomes, err := l.f.tellMost(ctx, l.f.outcomes(b, dead[:len(letters)], from, upTo))
+		if err != nil {
+			return err
+		}
+		if err := l.settleStep(ctx, b, from, upTo, letters, outcomes); err != nil {
 			return err
 		}
 		if len(letters) > 0 {
-			f.buried(b.matched[dead[0].place].Offset, len(letters), dead[0].cause)
+			l.f.buried(b.matched[dead[0].place].Offset, dead[:len(letters)])
+			l.f.booked(letters, parts)
+			if err := l.f.makeRoom(ctx); err != nil {
+				return err
+			}
 		}
 		dead, from = dead[len(letters):], upTo
 	}
 	b.matched = b.matched[n:]
+	if b.routes != nil {
+		b.routes = b.routes[n:]
+	}
 	return nil
 }
 
 // settleStep settles the matched events from up to (without) upTo in one write.
-func (f *Forwarder) settleStep(ctx context.Context, b *batch, from, upTo int, letters []gateway.KeyValue) error {
+func (l *lane) settleStep(ctx context.Context, b *batch, from, upTo int, letters []gateway.KeyValue, outcomes []gateway.Event) error {
 	to, entries := b.entries[len(b.entries)-1].Offset, len(b.entries)
 	if upTo < len(b.matched) {
 		// Up to the entry before it, not to the offset before it: a gap has the last of its offsets.
@@ -58,48 +72,58 @@ func (f *Forwarder) settleStep(ctx context.Context, b *batch, from, upTo int, le
 			to = b.entries[entries].Offset
 		}
 	}
-	if err := f.submit(ctx, to, letters); err != nil {
+	change := gateway.Batch{KV: letters, Events: outcomes}
+	if l.job != nil && l.job.settled != nil {
+		change.KV = append(change.KV, l.job.settled(b.entries[b.settled:entries])...)
+	}
+	if err := l.submit(ctx, to, change); err != nil {
 		return err
 	}
-	passed := entries - b.settled
+	skipped := b.skipped(b.settled, entries, upTo-from)
 	b.settled = entries
-	f.settledTo(to, b, upTo-from-len(letters), passed-(upTo-from), len(letters))
+	l.f.settledTo(l, to, b, upTo-from-len(letters), skipped, len(letters))
 	return nil
 }
 
 // skip settles a batch of which nothing matches. The cursor is not written for each.
-func (f *Forwarder) skip(ctx context.Context, b *batch) error {
+func (l *lane) skip(ctx context.Context, b *batch) error {
 	last := b.entries[len(b.entries)-1].Offset
-	s := &f.saved
+	s := &l.saved
 	s.skipped = last
 	s.skipCount += len(b.entries)
 	for i := range b.entries {
 		s.skipSize += sizeOf(&b.entries[i])
 	}
 	b.settled = len(b.entries)
-	f.settledTo(last, b, 0, len(b.entries), 0)
+	l.f.settledTo(l, last, b, 0, b.skipped(0, len(b.entries), 0), 0)
 	if s.skipCount < skipEvents && s.skipSize < skipBytes {
 		return nil
 	}
-	return f.submit(ctx, last, nil)
+	return l.submit(ctx, last, gateway.Batch{})
 }
 
 // saveCursor gives the log the cursor, if it does not have it.
-func (f *Forwarder) saveCursor(ctx context.Context) error {
-	if f.saved.skipped == 0 {
+func (l *lane) saveCursor(ctx context.Context) error {
+	if l.saved.skipped == 0 {
 		return nil
 	}
-	return f.submit(ctx, f.saved.skipped, nil)
+	return l.submit(ctx, l.saved.skipped, gateway.Batch{})
 }
 
-// submit moves the cursor, and writes letters with it. It does not wait for the sync: what is settled and not yet
-// durable is delivered again after a crash.
-func (f *Forwarder) submit(ctx context.Context, to gateway.Offset, letters []gateway.KeyValue) error {
-	move := []gateway.CursorMove{{Name: f.cursor, Offset: to}}
-	if err := f.write(ctx, gateway.Batch{Cursors: move, KV: letters}); err != nil {
-		return fmt.Errorf("forwarder %q: settle up to %d: %w", f.o.Name, to, err)
+// submit moves the cursor, and writes change with it. It does not wait for the sync: what is settled and not yet
+// durable is delivered again after a crash. The lane of a job has no cursor: it holds nothing back.
+func (l *lane) submit(ctx context.Context, to gateway.Offset, change gateway.Batch) error {
+	if l.job == nil {
+		change.Cursors = []gateway.CursorMove{{Name: l.cursor, Offset: to}}
+	} else if at := l.job.at(to); at != nil {
+		change.KV = append(change.KV, *at)
 	}
-	f.saved = savedCursor{at: to}
+	if len(change.Cursors) > 0 || len(change.KV) > 0 || len(change.Events) > 0 {
+		if err := l.f.write(ctx, change); err != nil {
+			return fmt.Errorf("forwarder %q: settle up to %d: %w", l.f.o.Name, to, err)
+		}
+	}
+	l.saved = savedCursor{at: to}
 	return nil
 }
 
@@ -115,7 +139,14 @@ func (f *Forwarder) write(ctx context.Context, b gateway.Batch) error {
 		if !errors.Is(err, gateway.ErrFull) {
 			return err
 		}
+		if len(b.Events) > 0 { // to settle is what makes room
+			f.outcomesLost(len(b.Events))
+			b.Events = nil
+			continue
+		}
+		f.mu.Lock()
 		f.failed(gateway.StateRetrying, fmt.Errorf("write %d dead letters: %w", len(b.KV), err))
+		f.mu.Unlock()
 		if !pause(ctx, f.o.RetryMax) {
 			return errStopping
 		}

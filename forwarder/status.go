@@ -1,57 +1,110 @@
 package forwarder
 
 import (
-	"context"
-	"errors"
-	"log/slog"
+	"maps"
 	"time"
 
 	"gateway"
 )
 
-// repeatEvery is how often a failure that goes on is logged again.
-const repeatEvery = 5 * time.Minute
-
-// trouble is a run of failed attempts, for the log.
-type trouble struct {
-	state    string // "" while all is well
-	since    time.Time
-	logged   time.Time
-	failures int
-}
-
 // Status is a snapshot.
 func (f *Forwarder) Status() gateway.ForwarderStatus {
 	logStatus := f.o.Log.Status()
+	now := time.Now()
+	requeued := f.requeue.waiting()
 	f.mu.Lock()
-	s, oldest, ahead := f.status, f.oldest, f.ahead
-	f.mu.Unlock()
+	defer f.mu.Unlock()
+	s := f.status
+	s.Settled, s.Waiting, s.Lag = f.settledAllLocked(), 0, 0
+	s.Month, s.MonthLimit = f.spent.month.Bytes, f.o.Budget.Month
 	if from := max(s.Settled, max(logStatus.First, 1)-1); logStatus.Last > from {
 		s.Waiting = uint64(logStatus.Last - from)
 	}
+	for _, l := range f.lanes {
+		ls := l.status(logStatus, now)
+		s.Lag = max(s.Lag, ls.Lag)
+		s.Lanes = append(s.Lanes, ls)
+	}
+	s.Letters, s.LetterBytes = len(f.book.letters), f.book.bytes
+	s.Replays, s.Requeued = f.replays.status(), requeued
+	s.Answers = maps.Clone(f.status.Answers)
 	if s.Waiting > 0 && s.State == gateway.StateIdle {
 		s.State = gateway.StateDelivering
 	}
-	if oldest.IsZero() && ahead != nil {
-		oldest = ahead.oldest()
-	}
-	if s.Waiting > 0 && !oldest.IsZero() {
-		s.Lag = max(time.Since(oldest), 0)
+	if s.Waiting == 0 {
+		s.Lag = 0
 	}
 	return s
 }
 
-func (f *Forwarder) started(ahead *prefetch) {
+// status is a snapshot of the lane. f.mu is held.
+func (l *lane) status(log gateway.LogStatus, now time.Time) gateway.LaneStatus {
+	s := l.counts
+	s.Name, s.Priority, s.Backlog, s.Settled = l.name, l.track.priority, l.isBacklog(), l.settled
+	s.Waiting = l.waiting(log)
+	oldest := l.oldest
+	if oldest.IsZero() && l.inHand != nil {
+		oldest = l.inHand.oldest()
+	}
+	if s.Waiting > 0 && !oldest.IsZero() {
+		s.Lag = max(now.Sub(oldest), 0)
+	}
+	if s.Delivered > 0 {
+		s.WaitingBytes = s.Waiting * (s.Bytes / s.Delivered)
+	}
+	s.Rate = l.rate.now(now)
+	if s.Rate > 0 && s.Waiting > 0 {
+		s.ETA = time.Duration(min(float64(s.Waiting)/s.Rate, 1e9) * float64(time.Second))
+	}
+	return s
+}
+
+// waiting counts the offsets that the lane has still to look at. f.mu is held.
+func (l *lane) waiting(log gateway.LogStatus) (n uint64) {
+	if !l.isBacklog() {
+		if from := max(l.settled, max(log.First, 1)-1); log.Last > from {
+			n = uint64(log.Last - from)
+		}
+		return n
+	}
+	for _, s := range l.track.backlog {
+		if from := max(s.at, max(log.First, 1)-1); s.to > from {
+			n += uint64(s.to - from)
+		}
+	}
+	return n
+}
+
+// settledAll is the place up to which everything is settled, by every lane.
+func (f *Forwarder) settledAll() gateway.Offset {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.ahead = ahead
+	return f.settledAllLocked()
+}
+
+func (f *Forwarder) settledAllLocked() gateway.Offset {
+	at := f.lanes[0].settled
+	for _, l := range f.lanes {
+		if !l.isBacklog() {
+			at = min(at, l.settled)
+		}
+		for _, s := range l.track.backlog {
+			at = min(at, s.at)
+		}
+	}
+	return at
+}
+
+func (f *Forwarder) started() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.enter(gateway.StateIdle)
 }
 
 func (f *Forwarder) stopped() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.ahead, f.oldest = nil, time.Time{}
+	f.deaths.log(f.o.Logger)
 	f.enter(gateway.StateStopped)
 }
 
@@ -62,132 +115,94 @@ func (f *Forwarder) enter(state string) {
 	}
 }
 
-// waiting says that nothing is there to be delivered.
-func (f *Forwarder) waiting() {
+// waits says that the lane has nothing to deliver.
+func (f *Forwarder) waits(l *lane) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	l.oldest = time.Time{}
+	if f.trouble.failures > 0 {
+		return
+	}
+	for _, other := range f.lanes {
+		if !other.oldest.IsZero() {
+			return
+		}
+	}
 	f.enter(gateway.StateIdle)
 }
 
-// took says that events are in hand, the oldest of which was received then.
-func (f *Forwarder) took(received time.Time) {
+// took says that the lane has events in hand, the oldest of which was received then.
+func (f *Forwarder) took(l *lane, received time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.oldest = received
+	l.oldest = received
 	if f.status.State == gateway.StateIdle {
 		f.enter(gateway.StateDelivering)
 	}
 }
 
-// settledTo counts what was settled of b, which leads to the offset to.
-func (f *Forwarder) settledTo(to gateway.Offset, b *batch, delivered, skipped, dead int) {
+// settledTo counts what the lane settled of b, which leads to the offset to.
+func (f *Forwarder) settledTo(l *lane, to gateway.Offset, b *batch, delivered, skipped, dead int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.status.Settled = to
-	f.status.Delivered += uint64(delivered)
-	f.status.Skipped += uint64(skipped)
-	f.status.DeadLettered += uint64(dead)
-	f.oldest = time.Time{}
+	l.rate.add(uint64(max(to, l.settled)-l.settled), time.Now())
+	l.settled = to
+	if !l.isBacklog() {
+		l.track.live = to
+	}
+	l.counts.Delivered += uint64(delivered)
+	if l.job == nil {
+		f.status.Delivered += uint64(delivered)
+		f.status.Skipped += uint64(skipped)
+		f.status.DeadLettered += uint64(dead)
+	} else {
+		l.job.counted(delivered, skipped, dead, 0)
+	}
+	l.oldest = time.Time{}
 	if b.settled < len(b.entries) {
-		f.oldest = b.entries[b.settled].Received
+		l.oldest = b.entries[b.settled].Received
 	}
 }
 
-// attempted counts an attempt and logs the change that it brought. cause is nil if all was settled; else left events will be sent again.
-func (f *Forwarder) attempted(cause error, left int) {
+// remember keeps what was delivered last, for a probe, and counts its bytes.
+func (f *Forwarder) remember(l *lane, b *batch, upTo int, dead []casualty) {
 	f.mu.Lock()
-	f.status.Attempts++
-	state := gateway.StateDelivering
-	f.status.LastError = ""
-	if cause != nil {
-		state = gateway.StateRetrying
-		if errors.Is(cause, gateway.ErrBlocked) {
-			state = gateway.StateBlocked
-		}
-		f.status.Failures++
-		f.status.Retried += uint64(left)
-		f.status.LastError = cause.Error()
+	defer f.mu.Unlock()
+	for i := range b.matched[:upTo] {
+		l.counts.Bytes += uint64(len(b.matched[i].Event.Data))
 	}
-	f.enter(state)
-	f.mu.Unlock()
-	if cause == nil {
-		f.recovered()
+	if len(dead) > 0 && dead[len(dead)-1].place == upTo-1 {
 		return
 	}
-	f.failed(state, cause)
+	last := b.matched[upTo-1]
+	last.Event.Data = append([]byte(nil), last.Event.Data...) // not its whole block
+	f.recent = last
 }
 
-// failed logs the first failure, a change between retrying and blocked, and then a line at intervals.
-func (f *Forwarder) failed(state string, cause error) {
-	t, now := &f.trouble, time.Now()
-	if t.failures == 0 {
-		t.since = now
-	}
-	t.failures++
-	if t.state == state && now.Sub(t.logged) < repeatEvery {
+// duplicates counts what the receiver said that it knew.
+func (f *Forwarder) duplicates(l *lane, n int) {
+	if n == 0 {
 		return
 	}
-	t.state, t.logged = state, now
-	level, message := slog.LevelWarn, "delivery failed, trying again"
-	if state == gateway.StateBlocked {
-		level, message = slog.LevelError, "the endpoint refuses us: events are kept and attempts go on, but a person must look"
-	}
-	f.o.Logger.Log(context.Background(), level, message, "cause", cause, "failures", t.failures, "for", now.Sub(t.since).Round(time.Second))
-}
-
-// unreadable counts a failure to read the log and logs it like a failed attempt.
-func (f *Forwarder) unreadable(cause error) {
 	f.mu.Lock()
-	f.status.Failures++
-	f.status.LastError = cause.Error()
-	f.enter(gateway.StateBlocked)
+	f.status.Duplicates += uint64(n)
 	f.mu.Unlock()
-	t, now := &f.trouble, time.Now()
-	if t.failures == 0 {
-		t.since = now
-	}
-	t.failures++
-	if t.state == unreadableState && now.Sub(t.logged) < repeatEvery {
-		return
-	}
-	t.state, t.logged = unreadableState, now
-	f.o.Logger.Error("the log cannot be read here: nothing is delivered until it can; events are still taken; copy the data directory and see to the disk",
-		"cause", cause, "settled", uint64(f.saved.at), "failures", t.failures)
-}
-
-// unreadableState is trouble.state while the log, not the endpoint, is to blame.
-const unreadableState = "unreadable"
-
-func (f *Forwarder) recovered() {
-	if f.trouble.failures == 0 {
-		return
-	}
-	f.o.Logger.Info("delivering again", "failures", f.trouble.failures, "after", time.Since(f.trouble.since).Round(time.Millisecond))
-	f.trouble = trouble{}
-}
-
-// buried logs dead letters, once in an interval with their number.
-func (f *Forwarder) buried(first gateway.Offset, n int, cause error) {
-	d := &f.deaths
-	d.unlogged, d.last, d.cause = d.unlogged+n, first, cause
-	if time.Since(d.logged) >= repeatEvery {
-		d.log(f.o.Logger)
+	if l.job != nil {
+		l.job.counted(0, 0, 0, n)
 	}
 }
 
-// deaths are dead letters that no line was written of yet.
-type deaths struct {
-	unlogged int
-	last     gateway.Offset
-	cause    error
-	logged   time.Time
+// undecided counts conditions that said nothing.
+func (f *Forwarder) undecided(n uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status.Undecided += n
 }
 
-func (d *deaths) log(logger *slog.Logger) {
-	if d.unlogged == 0 {
-		return
+// trustedNow is the time by which events expire, zero while the clock is not synchronised: then none does.
+func (f *Forwarder) trustedNow() time.Time {
+	if f.trusted != nil && !f.trusted() {
+		return time.Time{}
 	}
-	logger.Error("events that can never be delivered are in the dead letters now",
-		"events", d.unlogged, "offset", uint64(d.last), "cause", d.cause)
-	*d = deaths{logged: time.Now()}
+	return time.Now()
 }

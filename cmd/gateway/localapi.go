@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"gateway"
 	"gateway/admin"
 )
 
@@ -22,7 +21,9 @@ func (g *instance) openAPI(p *plan) {
 	g.api.server = admin.New(admin.Options{
 		Version: currentVersion().Version, ID: p.id, Log: g.log, Logger: logger,
 		Broker:     g.broker.Status,
-		Forwarders: g.forwarderStatus,
+		Forwarders: g.fleet.status,
+		Sources:    g.inflow.status,
+		Delivery:   control{g},
 	})
 	if err := g.api.server.ListenSocket(p.log.Dir); err != nil {
 		logger.Error("gateway status and gateway log cannot reach this gateway; events are kept and delivered all the same", "error", err)
@@ -51,14 +52,9 @@ func (g *instance) startAPI() {
 
 // stopAPI ends every request, so that none touches the log any more.
 func (g *instance) stopAPI() {
+	if g.api.stop == nil { // it was not started
+		return
+	}
 	g.api.stop()
 	g.api.serving.Wait()
-}
-
-func (g *instance) forwarderStatus() []gateway.ForwarderStatus {
-	states := make([]gateway.ForwarderStatus, len(g.forwarders))
-	for i, f := range g.forwarders {
-		states[i] = f.Status()
-	}
-	return states
 }

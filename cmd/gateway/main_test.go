@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,6 +41,7 @@ func TestVerbs(t *testing.T) {
 			"waitfile": waitFile,
 			"takeport": takePort,
 			"exitcode": exitCode,
+			"until":    untilOutput,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", noRaceDelay)
@@ -63,6 +65,21 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if want := args[0]; strconv.Itoa(got) != want {
 		ts.Fatalf("%s: got exit code %d, want %s", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// untilOutput runs a command again and again until what it prints matches: until 'pattern' gateway status.
+func untilOutput(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN COMMAND [ARGUMENT]...")
+	}
+	pattern := regexp.MustCompile("(?m)" + args[0])
+	ok := until(func() bool {
+		_ = ts.Exec(args[1], args[2:]...) // one that fails has printed nothing that matches
+		return pattern.MatchString(ts.ReadFile("stdout"))
+	})
+	if !ok {
+		ts.Fatalf("%s never printed what matches %q", strings.Join(args[1:], " "), args[0])
 	}
 }
 

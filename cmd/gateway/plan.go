@@ -2,12 +2,14 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
 	"slices"
+	"time"
 
 	"gateway"
 	"gateway/buffer"
@@ -16,6 +18,7 @@ import (
 	"gateway/forwarder/filesink"
 	"gateway/forwarder/mqttsink"
 	"gateway/mqtt"
+	"gateway/rules"
 )
 
 // plan is a configuration made into what the packages take. Making one touches nothing, so `config check` finds what
@@ -25,14 +28,16 @@ type plan struct {
 	log        buffer.Options
 	broker     mqtt.Options
 	forwarders []forwarderPlan
+	sources    []sourcePlan
 	// adminListen is where metrics are served, "" for nowhere.
 	adminListen string
 }
 
 // forwarderPlan is a forwarder without its log and its sink.
 type forwarderPlan struct {
+	config   configs.Forwarder // that it was made of
 	options  forwarder.Options
-	openSink func(logger *slog.Logger) (gateway.Sink, error)
+	openSink func(logger *slog.Logger, p parts) (gateway.Sink, error)
 }
 
 // loadPlan reads a configuration and makes its plan. The configuration is returned even where the plan has problems.
@@ -69,6 +74,14 @@ func newPlan(cfg *configs.Config) (*plan, error) {
 			continue
 		}
 		p.forwarders = append(p.forwarders, f)
+	}
+	for i := range cfg.Sources {
+		s, err := planSource(cfg.ID, &cfg.Sources[i])
+		if err != nil {
+			problems = append(problems, cfg.Problem(fmt.Sprintf("sources[%d]", i), err.Error()))
+			continue
+		}
+		p.sources = append(p.sources, s)
 	}
 	if len(problems) > 0 {
 		return nil, problems
@@ -128,17 +141,14 @@ func (p *plan) addListener(l mqtt.Listener) {
 }
 
 func planForwarder(id string, f *configs.Forwarder) (forwarderPlan, error) {
-	options := forwarder.Default()
-	options.Name, options.Match = f.Name, f.Match
-	options.RetryMin, options.RetryMax = f.Retry.Min, f.Retry.Max
-	fp := forwarderPlan{options: options}
+	fp := forwarderPlan{config: *f, options: forwarderOptions(id, f)}
 	switch f.Sink.Type {
 	case configs.SinkMQTT:
 		o, err := mqttOptions(id, f)
 		if err != nil {
 			return fp, err
 		}
-		fp.openSink = func(logger *slog.Logger) (gateway.Sink, error) {
+		fp.openSink = func(logger *slog.Logger, _ parts) (gateway.Sink, error) {
 			o.Logger = logger
 			return mqttsink.New(o)
 		}
@@ -148,9 +158,15 @@ func planForwarder(id string, f *configs.Forwarder) (forwarderPlan, error) {
 			return fp, err
 		}
 		return fp, probe.Close()
+	case configs.SinkLocal:
+		l := &f.Sink.Local
+		o := mqtt.LocalOptions{Topic: l.Topic, Prefix: l.Prefix, Format: l.Format, Retain: l.Retain, RequireSubscriber: l.Wait == "subscriber", RequireAck: l.Wait == "acknowledgement"}
+		fp.options.NoProbes = true // a command is carried out once
+		fp.openSink = func(_ *slog.Logger, p parts) (gateway.Sink, error) { return p.broker.LocalSink(o) }
+		return fp, nil
 	case configs.SinkFile:
 		o := filesink.Options{Path: f.Sink.File.Path, MaxSize: f.Sink.File.MaxSize, MaxFiles: f.Sink.File.MaxFiles}
-		fp.openSink = func(logger *slog.Logger) (gateway.Sink, error) {
+		fp.openSink = func(logger *slog.Logger, _ parts) (gateway.Sink, error) {
 			o.Logger = logger
 			return filesink.New(o)
 		}
@@ -158,6 +174,62 @@ func planForwarder(id string, f *configs.Forwarder) (forwarderPlan, error) {
 		return fp, err
 	}
 	return fp, fmt.Errorf("there is no sink of type %q", f.Sink.Type)
+}
+
+// forwarderOptions are those of f, but for the sink, the log and the logger.
+func forwarderOptions(id string, f *configs.Forwarder) forwarder.Options {
+	o := forwarder.Default()
+	o.Name, o.ID, o.Compile = f.Name, id, compile
+	o.Routes = []forwarder.Route{{Match: f.Match, Where: f.Where, TTL: f.TTL}}
+	if len(f.Routes) > 0 {
+		o.Routes = nil
+	}
+	for _, r := range f.Routes {
+		o.Routes = append(o.Routes, forwarder.Route{Match: r.Match, Where: r.Where, Priority: r.Priority, TTL: r.TTL})
+	}
+	for i := range o.Routes {
+		if slices.Equal(o.Routes[i].Match, []string{"#"}) {
+			o.Routes[i].Match = nil
+		}
+	}
+	o.CatchUp, o.Backlog, o.Start, o.Outcomes = f.CatchUp, f.Backlog, startOf(f.Start), f.Outcomes == "all"
+	o.RenamedFrom = f.RenamedFrom
+	o.BatchSize, o.BatchBytes, o.Linger = f.Batch.MaxEvents, int(f.Batch.MaxBytes), f.Batch.MaxAge
+	o.RetryMin, o.RetryMax = f.Retry.Min, f.Retry.Max
+	o.Letters = forwarder.LetterBounds{Bytes: f.DeadLetters.MaxSize, Age: f.DeadLetters.MaxAge}
+	b := &f.Budget
+	o.Budget = forwarder.Budget{
+		Total:   forwarder.Rate{Bytes: b.BytesPerSecond, Events: int64(b.EventsPerSecond)},
+		Backlog: forwarder.Rate{Bytes: b.BacklogBytesPerSecond, Events: int64(b.BacklogEventsPerSecond)},
+		Burst:   b.Burst, Month: b.Month, Urgent: b.Urgent,
+	}
+	for _, text := range b.Schedule {
+		from, to, err := configs.ParseWindow(text)
+		if err == nil { // it was checked
+			o.Budget.Schedule = append(o.Budget.Schedule, forwarder.Window{From: from, To: to})
+		}
+	}
+	return o
+}
+
+// compile makes the condition of a route.
+func compile(where string) (forwarder.Condition, error) {
+	c, err := rules.Compile(where)
+	return forwarder.Condition(c), err
+}
+
+// startOf is where a new forwarder begins; nil for the beginning.
+func startOf(text string) func(forwarder.Log) (gateway.Offset, error) {
+	if text == "end" {
+		return func(log forwarder.Log) (gateway.Offset, error) { return log.Status().Last, nil }
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil { // the beginning: it was checked
+		return nil
+	}
+	return func(log forwarder.Log) (gateway.Offset, error) {
+		return forwarder.Before(context.Background(), log, at)
+	}
 }
 
 func mqttOptions(id string, f *configs.Forwarder) (mqttsink.Options, error) {
@@ -172,5 +244,8 @@ func mqttOptions(id string, f *configs.Forwarder) (mqttsink.Options, error) {
 	o.Username, o.Password = s.Username, s.Password
 	o.Gateway, o.TopicPrefix, o.Topic, o.Format = id, s.TopicPrefix, s.Topic, s.Format
 	o.Window, o.AckTimeout, o.MaxPacket = s.Window, s.AckTimeout, int(s.MaxPacket)
+	if f.CatchUp == forwarder.LiveFirst {
+		o.Ways = 2 // live events beside what has waited
+	}
 	return o, nil
 }

@@ -107,6 +107,7 @@ sender is told so, and reaches the upstream, in order, whenever there is a link.
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	root.AddCommand(newRun(std), newDemo(std), newConfig(std), newUser(std), newStatus(std), newLog(std), newVersion(std))
+	root.AddCommand(newRun(std), newDemo(std), newConfig(std), newUser(std), newStatus(std), newLog(std),
+		newTrace(std), newReplay(std), newDeadLetter(std), newForwarder(std), newReload(std), newVersion(std))
 	return root
 }

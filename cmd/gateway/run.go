@@ -64,13 +64,14 @@ func runGateway(std streams, o runOptions) error {
 	defer notify.close()
 	ctx, second, end := stopSignals()
 	defer end()
-	g, err := p.start(logger)
+	g, err := p.start(cfg, o, logger)
 	if err != nil {
 		return err
 	}
 	if o.config == "" {
 		std.say("%s\n", welcome(cfg, p))
 	}
+	defer g.reloadOnHangup()()
 	if err = g.ready(o); err == nil {
 		err = g.serve(ctx, notify)
 	}
@@ -161,11 +162,11 @@ func (g *instance) ready(o runOptions) error {
 			return err
 		}
 	}
-	for _, name := range g.orphans() {
+	for _, name := range g.fleet.orphans() {
 		g.logger.Warn("the log keeps events for a forwarder that is not in the configuration: they take its space and will fill it",
-			"forwarder", name, "hint", "put the forwarder back, or start once with --forget "+name)
+			"forwarder", name, "hint", "put the forwarder back, or run: gateway forwarder forget "+name)
 	}
-	g.logger.Info("gateway is ready", "version", currentVersion().Version, "addresses", g.addresses(), "forwarders", len(g.forwarders))
+	g.logger.Info("gateway is ready", "version", currentVersion().Version, "addresses", g.addresses(), "forwarders", len(g.fleet.all()))
 	if o.readyFile == "" {
 		return nil
 	}
@@ -173,22 +174,16 @@ func (g *instance) ready(o runOptions) error {
 }
 
 func (g *instance) forget(names []string) error {
-	var cursors []string
 	for _, name := range names {
-		cursor := cursorPrefix + name
-		if _, known := g.log.Cursor(cursor); !known {
+		err := g.fleet.forget(context.Background(), name)
+		if errors.Is(err, errNoPlace) {
 			g.logger.Warn("the log has no place of the forwarder to forget", "forwarder", name)
 			continue
 		}
-		cursors = append(cursors, cursor)
+		if err != nil {
+			return err
+		}
 	}
-	if len(cursors) == 0 {
-		return nil
-	}
-	if err := g.log.DropCursor(context.Background(), cursors...); err != nil {
-		return fmt.Errorf("forget forwarders: %w", err)
-	}
-	g.logger.Info("forgot places of forwarders in the log", "cursors", cursors)
 	return nil
 }
 

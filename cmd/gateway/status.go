@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,7 +20,7 @@ import (
 
 func newStatus(std streams) *cobra.Command {
 	var where dataDirFlags
-	var asJSON bool
+	var asJSON, watch bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show on one screen how a running gateway is",
@@ -26,6 +29,7 @@ broker and forwarders. The socket is for the gateway's user and root. Counts are
 Exit code 0: it runs; 1: it does not, or its log has failed; 2: the command line or the configuration is wrong.`,
 		Example: `  gateway status
   sudo gateway status --data-dir /var/lib/gateway
+  gateway status --watch
   gateway status --json | jq .log.bytes`,
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
@@ -33,11 +37,16 @@ Exit code 0: it runs; 1: it does not, or its log has failed; 2: the command line
 			if err != nil {
 				return err
 			}
+			if watch {
+				return watchStatus(cmd.Context(), std, dir)
+			}
 			return showStatus(cmd.Context(), std, dir, asJSON)
 		}),
 	}
 	where.add(cmd.Flags())
 	addJSON(cmd, &asJSON)
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it again every second, until Ctrl-C")
+	cmd.MarkFlagsMutuallyExclusive("json", "watch")
 	return cmd
 }
 
@@ -93,3 +102,43 @@ func notRunning(dir string, err error) error {
 	return fmt.Errorf("no gateway is running with its data in %s: start it with sudo systemctl start gateway, or gateway run; "+
 		"gateway log status --data-dir %s reads the directory of one that is stopped", dir, dir)
 }
+
+// watchEvery is how often the screen changes.
+const watchEvery = time.Second
+
+// watchStatus shows the status again and again until ctx ends or the gateway does. On a terminal each takes the place of the one before.
+func watchStatus(ctx context.Context, std streams, dir string) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	onTerminal := terminal(std.out) > 0
+	for {
+		screen := std
+		var text strings.Builder
+		screen.out = &text
+		err := showStatus(ctx, screen, dir, false)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if onTerminal {
+			_, err = fmt.Fprint(std.out, clearScreen+text.String())
+		} else {
+			_, err = fmt.Fprint(std.out, text.String()+"\n")
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// clearScreen moves to the upper left and clears what is below.
+const clearScreen = "\x1b[H\x1b[J"

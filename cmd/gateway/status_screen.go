@@ -73,6 +73,9 @@ func statusScreen(a *statusAnswer, now time.Time) string {
 	s.wear(&a.Log.Wear)
 	s.b.WriteByte('\n')
 	s.broker(&a.Broker)
+	for i := range a.Sources {
+		s.source(&a.Sources[i], now)
+	}
 	s.b.WriteByte('\n')
 	if len(a.Forwarders) == 0 {
 		s.line("forwarders", "none, so a full log drops its oldest events")
@@ -177,6 +180,7 @@ func (s *screen) broker(b *gateway.BrokerStatus) {
 		count(uint64(max(0, b.Clients)), "client"), count(b.Connections, "connection"))
 	outcomes := some{number(b.Stored) + " stored"}
 	outcomes.add(b.Unlogged, "outside capture")
+	outcomes.add(b.Looped, "of them here before")
 	outcomes.add(b.Duplicates, "sent twice")
 	outcomes.add(b.Refused, "refused")
 	outcomes.add(b.Dropped, "dropped (QoS 0)")
@@ -192,27 +196,32 @@ func (s *screen) broker(b *gateway.BrokerStatus) {
 	}
 }
 
+// source shows how a source is.
+func (s *screen) source(f *gateway.SourceStatus, now time.Time) {
+	state := f.State
+	if state == "refused" {
+		state = "REFUSED"
+	}
+	s.line(f.Name, "source, %s since %s (%s); %s", state, clockTime(f.Since), ageText(now.Sub(f.Since)), f.URL)
+	counts := some{number(f.Stored) + " stored"}
+	counts.add(f.Duplicates, "stored before")
+	counts.add(f.Looped, "here before")
+	counts.add(f.Ignored, "ignored")
+	counts.add(f.Refused, "too large")
+	s.line("", "%s received: %s", number(f.Received), strings.Join(counts, ", "))
+	if f.Full {
+		s.line("", "its messages wait: the log is full")
+	}
+	if f.LastError != "" {
+		s.line("", "the last error: %s", f.LastError)
+	}
+}
+
 // some are counts that are worth a word.
 type some []string
 
 func (s *some) add(n uint64, text string) {
 	if n > 0 {
 		*s = append(*s, number(n)+" "+text)
-	}
-}
-
-func (s *screen) forwarder(f *gateway.ForwarderStatus, now time.Time) {
-	state := f.State
-	if state == gateway.StateBlocked || state == gateway.StateStopped {
-		state = strings.ToUpper(state)
-	}
-	waiting := "nothing waits"
-	if f.Waiting > 0 {
-		waiting = fmt.Sprintf("%s waiting, the oldest %s", number(f.Waiting), ageText(f.Lag))
-	}
-	s.line(f.Name, "%s since %s (%s); %s", state, clockTime(f.Since), ageText(now.Sub(f.Since)), waiting)
-	s.line("", "%s delivered, %s not matching, %s, %s sent again", number(f.Delivered), number(f.Skipped), count(f.DeadLettered, "dead letter"), number(f.Retried))
-	if f.LastError != "" {
-		s.line("", "%s of %s attempts failed, the last with: %s", number(f.Failures), number(f.Attempts), f.LastError)
 	}
 }

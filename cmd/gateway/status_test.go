@@ -54,12 +54,27 @@ func TestStatusScreens(t *testing.T) {
 			},
 		},
 	}
+	lanes := *quiet.Status
+	lanes.Forwarders = []gateway.ForwarderStatus{{
+		Name: "cloud", State: gateway.StateHeld, Since: at.Add(-time.Minute), Held: "the month's 500000000 bytes are spent", Waiting: 456_789, Lag: 61 * time.Minute,
+		Delivered: 9_000, Skipped: 5, Expired: 6, Poison: 7, Undecided: 8, Retried: 9, Letters: 13, LetterBytes: 4096, Requeued: 1, LettersDropped: 2,
+		Attempts: 100, Failures: 3, Answers: map[string]uint64{"delivered": 90, gateway.StateRetrying: 3, gateway.StateThrottled: 7}, Month: 500_000_000, MonthLimit: 500_000_000,
+		Lanes: []gateway.LaneStatus{
+			{Name: "priority 9 live"},
+			{Name: "priority 0 live", Waiting: 3, Lag: time.Second, Rate: 12.34, ETA: time.Second},
+			{Name: "priority 0 backlog", Backlog: true, Waiting: 456_786, WaitingBytes: 60 << 20, Lag: 61 * time.Minute, Rate: 1000, ETA: 457 * time.Second},
+		},
+		Replays: []gateway.ReplayStatus{
+			{ID: "1", State: gateway.ReplayDone, Ended: at},
+			{ID: "2", State: gateway.ReplayRunning, Replay: gateway.Replay{From: 100, To: 2000, Match: []string{"hall/#"}}, At: 1500, Delivered: 1300, Skipped: 100},
+		},
+	}}
 	full, disk, failed := *quiet.Status, *quiet.Status, *quiet.Status
 	full.Log.Full, full.Log.FullReason, full.Log.Last = true, gateway.FullSize, 1
 	disk.Log.Full, disk.Log.FullReason, disk.Log.Clock = true, gateway.FullDisk, gateway.ClockStatus{Ahead: 90 * time.Minute, Now: at}
 	failed.Log.Failed, failed.Log.Wear = "the log stopped: sync: input/output error", gateway.WearStatus{Written: 1000, PerDay: 1 << 20}
 	for name, a := range map[string]statusAnswer{
-		"quiet": quiet, "busy": busy, "full": {DataDir: "data", Status: &full}, "disk": {DataDir: "data", Status: &disk}, "failed": {DataDir: "data", Status: &failed},
+		"quiet": quiet, "busy": busy, "lanes": {DataDir: "data", Status: &lanes}, "full": {DataDir: "data", Status: &full}, "disk": {DataDir: "data", Status: &disk}, "failed": {DataDir: "data", Status: &failed},
 	} {
 		got := statusScreen(&a, at)
 		for _, line := range strings.Split(got, "\n") {

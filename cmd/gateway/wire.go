@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"gateway"
 	"gateway/buffer"
+	"gateway/configs"
 	"gateway/forwarder"
 	"gateway/mqtt"
 )
@@ -19,23 +19,27 @@ import (
 // instance is a running gateway: the log, the forwarders that empty it, and the broker that fills it, started in
 // this order and stopped in the reverse. The local API is open as long as the log is.
 type instance struct {
-	log        *buffer.Log
-	broker     *mqtt.Broker
-	forwarders []*forwarder.Forwarder
-	sinks      []gateway.Sink
-	logger     *slog.Logger
-	api        localAPI
+	log    *buffer.Log
+	broker *mqtt.Broker
+	fleet  *fleet
+	inflow *springs
+	logger *slog.Logger
+	api    localAPI
+	// options and config are what it was started with.
+	options   runOptions
+	config    *configs.Config
+	reloading sync.Mutex
 
 	// intake ends before delivery: what it still stores, delivery may still deliver.
-	intake, delivery         *errgroup.Group
+	intake                   *errgroup.Group
 	stopIntake, stopDelivery context.CancelFunc
 	// failed gives the error of a part that ended by itself, which none should.
 	failed chan error
 }
 
 // start opens and starts everything, or nothing. The instance runs until stop.
-func (p *plan) start(logger *slog.Logger) (*instance, error) {
-	g := &instance{logger: logger, failed: make(chan error, 1)}
+func (p *plan) start(cfg *configs.Config, o runOptions, logger *slog.Logger) (*instance, error) {
+	g := &instance{logger: logger, options: o, config: cfg, failed: make(chan error, 1)}
 	if err := g.open(p); err != nil {
 		return nil, errors.Join(err, g.close())
 	}
@@ -44,11 +48,12 @@ func (p *plan) start(logger *slog.Logger) (*instance, error) {
 	delivery, stopDelivery = context.WithCancel(context.Background())
 	intake, stopIntake = context.WithCancel(context.Background())
 	g.stopDelivery, g.stopIntake = stopDelivery, stopIntake
-	g.delivery, g.intake = new(errgroup.Group), new(errgroup.Group)
-	for _, f := range g.forwarders {
-		g.delivery.Go(func() error { return g.part(delivery, "forwarder "+f.Status().Name, f.Run) })
-	}
+	g.intake = new(errgroup.Group)
+	g.fleet.start(delivery)
 	g.intake.Go(func() error { return g.part(intake, "broker", g.broker.Run) })
+	if err := g.inflow.start(intake, p.sources); err != nil {
+		return nil, errors.Join(err, g.shutdown())
+	}
 	g.startAPI()
 	return g, nil
 }
@@ -83,36 +88,24 @@ func (g *instance) open(p *plan) error {
 		return fmt.Errorf("open the log: %w", err)
 	}
 	g.log = log
-	for _, fp := range p.forwarders {
-		if err := g.addForwarder(fp); err != nil {
-			return err
-		}
-	}
 	broker := p.broker
 	broker.Logger = g.logger.With("part", "mqtt")
 	if g.broker, err = mqtt.New(broker, log); err != nil {
 		return err
 	}
+	g.fleet = &fleet{log: log, logger: g.logger, part: g.part, parts: parts{g.broker}}
+	g.inflow = &springs{log: log, logger: g.logger, part: g.part}
+	for _, fp := range p.forwarders {
+		if err := g.fleet.add(fp); err != nil {
+			return err
+		}
+	}
 	g.openAPI(p)
 	return nil
 }
 
-func (g *instance) addForwarder(fp forwarderPlan) error {
-	logger := g.logger.With("part", "forwarder", "forwarder", fp.options.Name)
-	sink, err := fp.openSink(logger)
-	if err != nil {
-		return fmt.Errorf("forwarder %s: %w", fp.options.Name, err)
-	}
-	g.sinks = append(g.sinks, sink)
-	o := fp.options
-	o.Sink, o.Log, o.Logger = sink, forwarderLog{g.log}, logger
-	f, err := forwarder.New(o)
-	if err != nil {
-		return err
-	}
-	g.forwarders = append(g.forwarders, f)
-	return nil
-}
+// parts are what sinks need of the gateway that they are in.
+type parts struct{ broker *mqtt.Broker }
 
 // forwarderLog is the log as forwarders see it.
 type forwarderLog struct{ *buffer.Log }
@@ -135,10 +128,10 @@ func (g *instance) stop(ctx context.Context) error {
 
 func (g *instance) shutdown() error {
 	g.stopIntake()
-	err := g.intake.Wait()
+	err := errors.Join(g.intake.Wait(), g.inflow.wait())
 	g.logger.Debug("intake stopped")
 	g.stopDelivery()
-	err = errors.Join(err, g.delivery.Wait())
+	err = errors.Join(err, g.fleet.wait())
 	g.logger.Debug("delivery stopped")
 	g.stopAPI()
 	return errors.Join(err, g.close())
@@ -153,8 +146,8 @@ func (g *instance) close() error {
 	if g.broker != nil {
 		errs = append(errs, g.broker.Close())
 	}
-	for _, s := range g.sinks {
-		errs = append(errs, s.Close())
+	if g.fleet != nil {
+		errs = append(errs, g.fleet.close())
 	}
 	if g.log != nil {
 		errs = append(errs, g.log.Close())
@@ -173,21 +166,8 @@ func (g *instance) addresses() []string {
 
 // status is a snapshot of all parts. Safe for concurrent use, also while stop runs.
 func (g *instance) status() (gateway.LogStatus, gateway.BrokerStatus, []gateway.ForwarderStatus) {
-	return g.log.Status(), g.broker.Status(), g.forwarderStatus()
+	return g.log.Status(), g.broker.Status(), g.fleet.status()
 }
 
 // cursorPrefix is what the cursors of forwarders begin with.
-const cursorPrefix = "forwarder/"
-
-// orphans are the names of forwarders that the log keeps a place for but the plan does not have.
-func (g *instance) orphans() []string {
-	var names []string
-	for cursor := range g.log.Status().Cursors {
-		name, ok := strings.CutPrefix(cursor, cursorPrefix)
-		if ok && !slices.ContainsFunc(g.forwarders, func(f *forwarder.Forwarder) bool { return f.Status().Name == name }) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
+const cursorPrefix = forwarder.CursorPrefix

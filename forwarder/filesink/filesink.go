@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"gateway"
@@ -36,7 +37,8 @@ func Default() Options { return Options{MaxSize: 64 << 20, MaxFiles: 10} }
 // Sink is a gateway.Sink that writes a file. It opens it when it sends.
 type Sink struct {
 	o      Options
-	f      *os.File // nil until the first Send, and after an error
+	mu     sync.Mutex // guards what follows
+	f      *os.File   // nil until the first Send, and after an error
 	size   int64
 	buf    []byte
 	closed bool
@@ -66,6 +68,8 @@ func (s *Sink) Name() string { return "file " + s.o.Path }
 // Send appends the batch and syncs it. If that fails, the file is cut back to what it had, so that a line is whole or
 // not there, and none of the batch was delivered. An event that cannot be a line is Permanent.
 func (s *Sink) Send(ctx context.Context, batch []gateway.Entry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
 		return gateway.ErrClosed
 	}
@@ -272,6 +276,8 @@ func explain(path string, err error) error {
 
 // Close closes the file. What was delivered is on the disk already. Calling it twice is fine.
 func (s *Sink) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.closed = true
 	return s.release()
 }

@@ -30,7 +30,7 @@ func (s *Sink) connect(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, classify(fmt.Errorf("connect to %s: %w", s.endpoint.address, because(ctx, err)))
 	}
-	n := &session{link: newLink(conn, s.o.Window), gone: make(chan struct{})}
+	n := &session{link: newLink(conn, s.o.Window, s.o.Ways), gone: make(chan struct{})}
 	n.client = mqtt.NewClient(s.clientOptions(n))
 	stop := context.AfterFunc(ctx, func() { n.fail(context.Cause(ctx)) })
 	defer stop()

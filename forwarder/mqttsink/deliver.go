@@ -16,20 +16,22 @@ const (
 
 // delivery is one Send.
 type delivery struct {
-	sink  *Sink
-	link  *link
-	batch []gateway.Entry
-	next  int     // of batch, to be encoded
-	first uint64  // the number, in the window, of the first publish of this delivery
-	sent  []int32 // sent[i] is the place in batch of publish first+i
-	errs  []error // nil while no event has one, else as long as batch
+	sink   *Sink
+	way    *way
+	link   *link
+	window *window
+	batch  []gateway.Entry
+	next   int     // of batch, to be encoded
+	first  uint64  // the number, in the window, of the first publish of this delivery
+	sent   []int32 // sent[i] is the place in batch of publish first+i
+	errs   []error // nil while no event has one, else as long as batch
 }
 
 // run publishes the batch and waits for its acknowledgements. It returns why the connection ended before them.
 func (d *delivery) run() error {
-	d.sent = d.sink.sent[:0]
-	defer func() { d.sink.sent = d.sent }()
-	d.first, _ = d.link.window.free()
+	d.sent = d.way.sent[:0]
+	defer func() { d.way.sent = d.sent }()
+	d.first, _ = d.window.free()
 	timer := time.NewTimer(d.sink.o.AckTimeout)
 	defer timer.Stop()
 	for d.next < len(d.batch) {
@@ -41,7 +43,7 @@ func (d *delivery) run() error {
 			continue
 		}
 		// Room for half a window is worth a write; less would be a system call for each acknowledgement.
-		if err := d.await(d.sink.o.Window/2, timer); err != nil {
+		if err := d.await(len(d.window.acked)/2, timer); err != nil {
 			return err
 		}
 	}
@@ -50,11 +52,11 @@ func (d *delivery) run() error {
 
 // write publishes what fits into the window and one write. more: there may be room for another.
 func (d *delivery) write() (more bool, err error) {
-	s, w := d.sink, d.link.window
+	s, w := d.sink, d.window
 	number, room := w.free()
-	buf, published := s.buf[:0], 0
+	buf, published := d.way.buf[:0], 0
 	for ; d.next < len(d.batch) && published < room && len(buf) < writeSize; d.next++ {
-		longer, err := s.encoder.append(buf, &d.batch[d.next].Event, packetID(number+uint64(published)))
+		longer, err := s.encoder.append(buf, &d.batch[d.next].Event, w.packetID(number+uint64(published)))
 		if err != nil {
 			d.fail(d.next, err)
 			continue
@@ -63,8 +65,8 @@ func (d *delivery) write() (more bool, err error) {
 		d.sent = append(d.sent, int32(d.next))
 		published++
 	}
-	if s.buf = buf; cap(buf) > keepBuffer {
-		s.buf = nil
+	if d.way.buf = buf; cap(buf) > keepBuffer {
+		d.way.buf = nil
 	}
 	if published == 0 {
 		return room > 0, nil
@@ -73,8 +75,11 @@ func (d *delivery) write() (more bool, err error) {
 	return published < room, d.link.publish(buf, s.o.AckTimeout)
 }
 
-// publish writes whole packets. Beside the library's writes no lock is needed: a connection takes one write at a time.
+// publish writes whole packets. Beside the library's writes no lock is needed, as a connection takes one write at a time; but for the
+// deadline of the other way's.
 func (l *link) publish(packets []byte, timeout time.Duration) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	err := l.SetWriteDeadline(time.Now().Add(timeout))
 	if err == nil {
 		_, err = l.Conn.Write(packets)
@@ -92,13 +97,13 @@ func (l *link) publish(packets []byte, timeout time.Duration) error {
 // await waits until no more than target publishes are unacknowledged, or the connection is dead.
 func (d *delivery) await(target int, timer *time.Timer) error {
 	timeout := d.sink.o.AckTimeout
-	for !d.link.window.reached(target) {
+	for !d.window.reached(target) {
 		select {
-		case <-d.link.window.wake:
+		case <-d.window.wake:
 		case <-d.link.lost:
 			return d.link.cause
 		case <-timer.C:
-			idle := d.link.window.idle(time.Now())
+			idle := d.window.idle(time.Now())
 			if idle >= timeout {
 				d.link.fail(silentError(timeout))
 				return d.link.cause
@@ -132,7 +137,7 @@ func (d *delivery) result(cause error) error {
 
 // spread gives cause to each event that was not acknowledged and has no error of its own, and returns to how many.
 func (d *delivery) spread(cause error) (n int) {
-	acked := d.link.window.close()
+	acked := d.window.close()
 	delivered := make([]bool, len(d.batch))
 	for i, place := range d.sent {
 		delivered[place] = acked(d.first + uint64(i))

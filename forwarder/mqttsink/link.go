@@ -26,10 +26,11 @@ const (
 // reads. So acknowledgements can only count for the connection that they came on, and a publish costs no channels.
 type link struct {
 	net.Conn
-	window *window
-	lost   chan struct{} // closed when the connection is unusable
-	once   sync.Once
-	cause  error // why; set before lost is closed
+	windows []*window     // by way
+	writing sync.Mutex    // held by publish
+	lost    chan struct{} // closed when the connection is unusable
+	once    sync.Once
+	cause   error // why; set before lost is closed
 
 	// What follows is the library's reading goroutine's.
 	in   *bufio.Reader
@@ -38,8 +39,13 @@ type link struct {
 	tick *time.Timer // nil before the first pause
 }
 
-func newLink(conn net.Conn, window int) *link {
-	return &link{Conn: conn, window: newWindow(window), lost: make(chan struct{}), in: bufio.NewReaderSize(conn, 8<<10)}
+// newLink makes a link of so many ways, which share the window.
+func newLink(conn net.Conn, window, ways int) *link {
+	l := &link{Conn: conn, lost: make(chan struct{}), in: bufio.NewReaderSize(conn, 8<<10)}
+	for way := range ways {
+		l.windows = append(l.windows, newWindow(max(window/ways, 1), way, ways))
+	}
+	return l
 }
 
 // fail ends the connection for the reason err, at once and without sending what is still buffered: it will be sent
@@ -169,7 +175,11 @@ func (l *link) acks() error {
 			return err
 		}
 	}
-	if l.window.ack(l.ids, time.Now()) > paceAbove {
+	now, most := time.Now(), 0
+	for _, w := range l.windows {
+		most = max(most, w.ack(l.ids, now))
+	}
+	if most > paceAbove {
 		l.pause()
 	}
 	return nil

@@ -51,6 +51,8 @@ type Options struct {
 	// Window is the most publishes that may wait for their acknowledgement, 1 to 32768. No more than these are sent
 	// again after a cut.
 	Window int
+	// Ways is how many Sends may be under way at a time, 1 or 2, which share the window: further ones wait.
+	Ways int
 	// MaxPacket is the largest packet, in bytes, that the broker takes; a larger event can never be delivered.
 	// 3.1.1 brokers do not say: they close the connection.
 	MaxPacket int
@@ -68,8 +70,8 @@ type Options struct {
 // Default is Options for a broker on the internet; URL, ClientID and Logger are left to fill in.
 func Default() Options {
 	return Options{
-		Topic: "{prefix}{topic}", Format: FormatCloudEvents, Retain: true, Window: 1000, MaxPacket: maxPacket,
-		AckTimeout: 30 * time.Second, ConnectTimeout: 20 * time.Second, KeepAlive: 30 * time.Second,
+		Topic: "{prefix}{topic}", Format: FormatCloudEvents, Retain: true, Window: 1000, Ways: 1, MaxPacket: maxPacket,
+		AckTimeout: 10 * time.Second, ConnectTimeout: 10 * time.Second, KeepAlive: 30 * time.Second,
 	}
 }
 
@@ -97,6 +99,7 @@ func (o *Options) check() error {
 	wrong(len(o.Username) > 65535 || len(o.Password) > 65535, "username, password: at most 65535 bytes each")
 	wrong(o.Format != FormatRaw && o.Format != FormatCloudEvents, "format: %q is not known; use %q or %q", o.Format, FormatRaw, FormatCloudEvents)
 	wrong(o.Window < 1 || o.Window > 32768, "window: %d is out of range; use 1 to 32768", o.Window)
+	wrong(o.Ways < 1 || o.Ways > 2, "ways: %d is out of range; use 1 or 2", o.Ways)
 	wrong(o.MaxPacket < 128 || o.MaxPacket > maxPacket, "max_packet: %d is out of range; use 128 to %d", o.MaxPacket, maxPacket)
 	wrong(o.AckTimeout <= 0, "ack_timeout: %s must be more than 0", o.AckTimeout)
 	wrong(o.ConnectTimeout <= 0, "connect_timeout: %s must be more than 0", o.ConnectTimeout)

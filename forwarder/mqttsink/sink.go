@@ -18,16 +18,23 @@ import (
 	"gateway"
 )
 
-// Sink publishes to one broker. Send is for one goroutine; Close may be called at any time.
+// Sink publishes to one broker. Send and Close may be called at any time.
 type Sink struct {
-	o        Options
-	endpoint endpoint
-	encoder  encoder
-	buf      []byte     // packets to be written
-	sent     []int32    // see delivery.sent; kept for the next Send
-	mu       sync.Mutex // guards what follows
-	session  *session   // nil before the first Send and after a failed one
-	closed   bool
+	o          Options
+	endpoint   endpoint
+	encoder    encoder
+	ways       chan *way  // those that no Send has
+	connecting sync.Mutex // held while a connection is looked for
+	mu         sync.Mutex // guards what follows
+	session    *session   // nil before the first Send and after a failed one
+	closed     bool
+}
+
+// way is what one Send at a time has of the connection: a part of the window.
+type way struct {
+	number int
+	buf    []byte  // packets to be written
+	sent   []int32 // see delivery.sent
 }
 
 var _ gateway.Sink = (*Sink)(nil)
@@ -42,11 +49,32 @@ func New(o Options) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mqtt sink: %w", err)
 	}
-	return &Sink{
-		o: o, endpoint: e,
+	s := &Sink{
+		o: o, endpoint: e, ways: make(chan *way, o.Ways),
 		encoder: encoder{topic: topic, json: o.Format == FormatCloudEvents, retain: o.Retain, maxPacket: o.MaxPacket},
-	}, nil
+	}
+	for n := range o.Ways {
+		s.ways <- &way{number: n}
+	}
+	return s, nil
 }
+
+// SizeOf is how many bytes the event takes on the line, 0 if it can never go there. Safe for concurrent use.
+func (s *Sink) SizeOf(e *gateway.Entry) int {
+	buf, _ := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	packet, err := s.encoder.append((*buf)[:0], &e.Event, 1)
+	if err != nil {
+		return 0
+	}
+	if *buf = packet; cap(packet) > keepBuffer {
+		*buf = nil
+	}
+	return len(packet)
+}
+
+// scratch is for SizeOf.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // Name is the kind of the sink and its URL.
 func (s *Sink) Name() string { return "mqtt " + s.o.URL }
@@ -55,19 +83,28 @@ func (s *Sink) Name() string { return "mqtt " + s.o.URL }
 // be on this connection. Events of a *gateway.BatchError that have no error are acknowledged; at most Window of those
 // that have one, and are not Permanent, were published.
 func (s *Sink) Send(ctx context.Context, batch []gateway.Entry) error {
+	var w *way
+	select {
+	case w = <-s.ways:
+		defer func() { s.ways <- w }()
+	case <-ctx.Done():
+		return endedError(ctx)
+	}
 	n, err := s.ready(ctx)
 	if err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { n.fail(endedError(ctx)) })
 	defer stop()
-	d := delivery{sink: s, link: n.link, batch: batch}
+	d := delivery{sink: s, way: w, link: n.link, window: n.windows[w.number], batch: batch}
 	cause := d.run()
 	return d.result(cause)
 }
 
 // ready returns the connection, and makes one if there is none that works.
 func (s *Sink) ready(ctx context.Context) (*session, error) {
+	s.connecting.Lock()
+	defer s.connecting.Unlock()
 	s.mu.Lock()
 	n, closed := s.session, s.closed
 	s.mu.Unlock()

@@ -8,10 +8,12 @@ import (
 // idSpace is how many packet identifiers there are (MQTT 3.1.1 section 2.3.1: 1 to 65535).
 const idSpace = 65535
 
-// window knows which publishes of one connection are acknowledged. Publishes are numbered from 0; the packet id
-// follows from the number. It dies with its connection, so that an acknowledgement can never count for another.
+// window knows which publishes of one way of a connection are acknowledged. Publishes are numbered from 0; the packet id
+// follows from the number: each way has a part of the identifiers. It dies with its connection, so that an acknowledgement can never count for another.
 type window struct {
-	wake chan struct{} // of size one: the number of unacknowledged publishes came down to wakeAt
+	wake  chan struct{} // of size one: the number of unacknowledged publishes came down to wakeAt
+	base  uint64        // the identifiers are from base+1
+	space uint64        // and so many
 
 	mu     sync.Mutex // guards what follows
 	first  uint64     // the oldest that is not acknowledged
@@ -22,11 +24,20 @@ type window struct {
 	closed bool      // acknowledgements no longer count
 }
 
-func newWindow(size int) *window {
-	return &window{wake: make(chan struct{}, 1), acked: make([]bool, size), wakeAt: -1}
+// newWindow makes the window of a way, of so many ways, for size publishes.
+func newWindow(size, way, ways int) *window {
+	space := uint64(idSpace / ways)
+	return &window{
+		wake: make(chan struct{}, 1), acked: make([]bool, min(size, int(space))), wakeAt: -1,
+		base: uint64(way) * space, space: space,
+	}
 }
 
-func packetID(number uint64) uint16 { return uint16(number%idSpace + 1) }
+// packetID is that of the publish of that number.
+func (w *window) packetID(number uint64) uint16 { return uint16(w.base + number%w.space + 1) }
+
+// owns says whether the identifier is one of this window's.
+func (w *window) owns(id uint16) bool { return uint64(id) > w.base && uint64(id) <= w.base+w.space }
 
 // free returns the number of the next publish, and how many there is room for.
 func (w *window) free() (next uint64, room int) {
@@ -56,8 +67,11 @@ func (w *window) ack(ids []uint16, now time.Time) (waiting int) {
 		return 0
 	}
 	for _, id := range ids {
-		ahead := (uint64(id) + idSpace - uint64(packetID(w.first))) % idSpace
-		if id == 0 || ahead >= w.next-w.first {
+		if !w.owns(id) {
+			continue
+		}
+		ahead := (uint64(id) + w.space - uint64(w.packetID(w.first))) % w.space
+		if ahead >= w.next-w.first {
 			continue
 		}
 		w.acked[(w.first+ahead)%uint64(len(w.acked))] = true

@@ -35,6 +35,8 @@ type Gateway struct {
 	RetryMax time.Duration
 	// AckTimeout is how long the upstream may take to acknowledge; 0 for the default.
 	AckTimeout time.Duration
+	// Delivery, if not "", is the text of the sections forwarders and sources, instead of what Upstream says.
+	Delivery string
 	// Username goes to the upstream, with a password of the same text.
 	Username string
 }
@@ -60,8 +62,8 @@ func (g *Gateway) config() string {
 	if g.MaxSize != "" {
 		fmt.Fprintf(&b, "  max_size: %s\n", g.MaxSize)
 	}
-	if g.Upstream == "" {
-		return b.String()
+	if g.Upstream == "" || g.Delivery != "" {
+		return b.String() + g.Delivery
 	}
 	format, retry := "cloudevents", g.RetryMax
 	if g.Raw {
