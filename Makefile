@@ -7,7 +7,7 @@ BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 PEERS   := mosquitto mosquitto-clients sqlite3 qemu-user strace
 
 .DEFAULT_GOAL := help
-.PHONY: help build run check test peers fuzz cross cross-test bench torture damage powercut soak clean
+.PHONY: help build run check test peers fuzz cross cross-test bench torture line damage powercut soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ soak: ## ten minutes at full rate, with consumers ahead, lagging and stopped; wr
 
 torture: build peers ## 200 rounds of kill -9 under load, and 2 GB through a 32-bit log (ARGS='--rounds 200')
 	$(GO) run ./test/torture $(ARGS)
+
+line: build peers ## 1,000 faults of the line to the upstream, at every byte of an exchange and any time; prints verdicts (ARGS='--faults 80 --legs 4 --seed N')
+	$(GO) run ./test/line/cmd --gateway bin/gateway $(ARGS)
 
 damage: ## 500 damaged logs: each file flipped, torn, truncated, deleted or swapped; prints a table (GATEWAY_DAMAGE=2000, GATEWAY_DAMAGE_SEED=N)
 	GATEWAY_DAMAGE=$${GATEWAY_DAMAGE:-500} $(GO) test ./buffer -run '^TestDamage$$' -count 1 -timeout 2h -v

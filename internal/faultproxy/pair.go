@@ -10,10 +10,13 @@ import (
 // pair is one connection through the proxy: ends[Up] is read for Up, which is the client's, ends[Down] is the target's.
 type pair struct {
 	proxy  *Proxy
+	number int64 // from 1
 	ends   [2]net.Conn
 	silent atomic.Bool
 	once   sync.Once
 	done   chan struct{} // closed with the connection
+	slow   sync.Once
+	timer  atomic.Pointer[time.Timer] // ends a SlowClose
 }
 
 // pump passes bytes in one direction until the connection is cut or one end closes it.
@@ -27,6 +30,7 @@ func (c *pair) pump(d Direction) {
 			return
 		}
 		confirm()
+		c.proxy.observe(c.number, d, buf[:n])
 		if n > 0 && !c.pass(d, buf[:n]) {
 			return
 		}
@@ -39,10 +43,18 @@ func (c *pair) pump(d Direction) {
 
 // pass writes b to the other end, as the line permits. It returns false when nothing more can follow.
 func (c *pair) pass(d Direction, b []byte) bool {
-	if !c.wait() {
-		return false
+	for len(b) > 0 {
+		piece, ok := c.wait(d, b)
+		if !ok || !c.write(d, piece) {
+			return false
+		}
+		b = b[len(piece):]
 	}
-	n, fires := c.proxy.spring(d, len(b))
+	return true
+}
+
+func (c *pair) write(d Direction, b []byte) bool {
+	n, fires := c.proxy.spring(c.number, d, len(b))
 	if n > 0 {
 		if _, err := c.ends[1-d].Write(b[:n]); err != nil {
 			c.cut(Close)
@@ -54,47 +66,65 @@ func (c *pair) pass(d Direction, b []byte) bool {
 	}
 	c.proxy.Cut(fires.how)
 	close(fires.fired)
-	if fires.how == Silence {
+	if fires.how == Silence || fires.how == SlowClose {
 		<-c.done
 	}
 	return false
 }
 
-// wait lets the latency pass and a hold end. It returns false if the connection ended, or went silent, meanwhile.
-func (c *pair) wait() bool {
-	held, latency := c.proxy.line()
-	if latency > 0 {
-		timer := time.NewTimer(latency)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-c.done:
-			return false
-		}
+// wait lets the latency pass, a hold end, and the bandwidth have room for the piece of b that it returns. ok is false if the connection
+// ended, or went silent, meanwhile.
+func (c *pair) wait(d Direction, b []byte) (piece []byte, ok bool) {
+	held, delay, n := c.proxy.line(d, len(b))
+	if !c.pause(delay) {
+		return nil, false
 	}
 	for held != nil {
 		select {
 		case <-held:
-			held, _ = c.proxy.line()
+			held = c.proxy.holding()
 		case <-c.done:
-			return false
+			return nil, false
 		}
 	}
 	if c.silent.Load() {
 		<-c.done
+		return nil, false
+	}
+	return b[:n], true
+}
+
+// pause returns false if the connection ended before d.
+func (c *pair) pause(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-c.done:
 		return false
 	}
-	return true
 }
 
 // cut ends the connection. Silence can still be followed by one of the others, and by nothing else.
 func (c *pair) cut(how How) {
-	if how == Silence {
+	switch how {
+	case Silence:
 		c.silent.Store(true)
+		return
+	case SlowClose:
+		c.silent.Store(true)
+		c.slow.Do(c.closeSlowly)
 		return
 	}
 	c.once.Do(func() {
 		close(c.done)
+		if timer := c.timer.Load(); timer != nil {
+			timer.Stop()
+		}
 		for _, end := range c.ends {
 			if how == Reset {
 				reset(end)
@@ -103,6 +133,16 @@ func (c *pair) cut(how How) {
 			_ = end.Close()
 		}
 	})
+}
+
+// closeSlowly says to both ends that nothing follows, and closes later.
+func (c *pair) closeSlowly() {
+	for _, end := range c.ends {
+		if half, ok := end.(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite() // at worst the end hears nothing until the close
+		}
+	}
+	c.timer.Store(time.AfterFunc(slowClose, func() { c.cut(Close) }))
 }
 
 func reset(conn net.Conn) {

@@ -1,5 +1,5 @@
 // Package faultproxy is a TCP proxy that does to a connection what a bad line does: it resets it, closes it, falls
-// silent, holds it up, or refuses it; at once, or after an exact number of bytes. Tests, the demo and the torture
+// silent, holds it up, slows it down, closes it bit by bit, or refuses it; at once, or after an exact number of bytes. Tests, the demo and the torture
 // program put it between the gateway and its upstream.
 package faultproxy
 
@@ -17,10 +17,14 @@ type How int
 
 // The ways of a cut.
 const (
-	Reset   How = iota // both ends get a TCP reset
-	Close              // both ends get an orderly close
-	Silence            // both ends stay open and hear nothing more, as with a pulled cable
+	Reset     How = iota // both ends get a TCP reset
+	Close                // both ends get an orderly close
+	Silence              // both ends stay open and hear nothing more, as with a pulled cable
+	SlowClose            // both ends hear an end of data; what they still send is swallowed for slowClose, and then it is closed
 )
+
+// slowClose is how long SlowClose takes.
+const slowClose = 300 * time.Millisecond
 
 // Direction is a way through the proxy.
 type Direction int
@@ -42,18 +46,22 @@ type Proxy struct {
 	opened  atomic.Int64
 	running sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
-	pairs   map[*pair]struct{}
-	traps   [2]*trap
-	down    bool
-	held    chan struct{} // nil while bytes pass; closed when they pass again
-	latency time.Duration
-	closed  bool
+	mu       sync.Mutex // guards what follows
+	pairs    map[*pair]struct{}
+	count    int64 // of pairs that there ever were
+	traps    [2]*trap
+	down     bool
+	held     chan struct{} // nil while bytes pass; closed when they pass again
+	latency  time.Duration
+	limit    [2]throttle
+	observer func(conn int64, d Direction, b []byte)
+	closed   bool
 }
 
-// trap cuts when left more bytes have passed.
+// trap cuts when left more bytes have passed on connections from number from on.
 type trap struct {
 	left  int64
+	from  int64
 	how   How
 	fired chan struct{}
 }
@@ -96,36 +104,6 @@ func (p *Proxy) SetDown() {
 	p.Cut(Reset)
 }
 
-// SetLatency delays each piece that is passed from now on.
-func (p *Proxy) SetLatency(d time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.latency = d
-}
-
-// Hold stops the bytes of all connections, also of new ones, until Release. None is lost.
-func (p *Proxy) Hold() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.held == nil && !p.closed {
-		p.held = make(chan struct{})
-	}
-}
-
-// Release ends Hold.
-func (p *Proxy) Release() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.release()
-}
-
-func (p *Proxy) release() {
-	if p.held != nil {
-		close(p.held)
-		p.held = nil
-	}
-}
-
 // Cut cuts the connections that there are and returns how many. New ones pass.
 func (p *Proxy) Cut(how How) int {
 	p.mu.Lock()
@@ -145,19 +123,31 @@ func (p *Proxy) Cut(how How) int {
 // CutAfterBytes passes exactly n more bytes in direction d and then cuts all connections, once. What it returns is closed when that has happened.
 // A second call for a direction replaces the first, whose channel then stays open. To cut between a request and its answer, count the bytes Down.
 func (p *Proxy) CutAfterBytes(d Direction, n int64, how How) <-chan struct{} {
-	t := &trap{left: n, how: how, fired: make(chan struct{})}
+	return p.set(d, &trap{left: n, how: how, fired: make(chan struct{})})
+}
+
+// CutNextAfterBytes is CutAfterBytes for the connections that are made from now on: those that there are do not count, and are not
+// spared. With n from 0 on it cuts at each byte of what a new connection begins with.
+func (p *Proxy) CutNextAfterBytes(d Direction, n int64, how How) <-chan struct{} {
+	p.mu.Lock()
+	from := p.count + 1
+	p.mu.Unlock()
+	return p.set(d, &trap{left: n, from: from, how: how, fired: make(chan struct{})})
+}
+
+func (p *Proxy) set(d Direction, t *trap) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.traps[d] = t
 	return t.fired
 }
 
-// spring says how many of n bytes in direction d may pass, and the trap that is to fire behind them.
-func (p *Proxy) spring(d Direction, n int) (pass int, fires *trap) {
+// spring says how many of n bytes in direction d of a connection may pass, and the trap that is to fire behind them.
+func (p *Proxy) spring(conn int64, d Direction, n int) (pass int, fires *trap) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.traps[d]
-	if t == nil {
+	if t == nil || conn < t.from {
 		return n, nil
 	}
 	if t.left > int64(n) {
@@ -166,13 +156,6 @@ func (p *Proxy) spring(d Direction, n int) (pass int, fires *trap) {
 	}
 	p.traps[d] = nil
 	return int(t.left), t
-}
-
-// line is what a piece has to wait for.
-func (p *Proxy) line() (held <-chan struct{}, latency time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.held, p.latency
 }
 
 // Close cuts everything, frees the port and waits until all goroutines have ended. Calling it twice is fine.
@@ -243,6 +226,8 @@ func (p *Proxy) add(c *pair) bool {
 	if p.down || p.closed {
 		return false
 	}
+	p.count++
+	c.number = p.count
 	p.pairs[c] = struct{}{}
 	return true
 }

@@ -44,6 +44,8 @@ type bench struct {
 	noDisk    sync.Once     // says why the cells of the wear row have no disks
 	sections  []string      // of the document, behind the details
 
+	backlog uint64 // how many events wait in the row delivery
+
 	n       int    // of started processes, for their names
 	waiting string // a data directory with the large backlog, left by the memory row for the start row
 }
@@ -65,6 +67,7 @@ func rows() []row {
 		{"start", func(ctx context.Context, b *bench) ([]line, error) { return b.starts(ctx) }},
 		{"flash", func(ctx context.Context, b *bench) ([]line, error) { return b.flash(ctx) }},
 		{"wear", func(ctx context.Context, b *bench) ([]line, error) { return b.wearTables(ctx) }},
+		{"delivery", func(ctx context.Context, b *bench) ([]line, error) { return b.delivery(ctx) }},
 		{"size", func(ctx context.Context, b *bench) ([]line, error) { return b.size(ctx) }},
 	}
 }
@@ -79,6 +82,7 @@ func run(ctx context.Context, args []string) error {
 	names := flags.String("rows", "", "only these, by name, with commas: "+strings.Join(rowNames(), ","))
 	flags.DurationVar(&b.wearTime, "wear", 30*time.Second, "load of each cell of the row wear: 30s makes 22 minutes, 3s five")
 	flags.StringVar(&b.flashFile, "flash", "", "replace the tables of the row wear in this `file`")
+	flags.Uint64Var(&b.backlog, "waiting", 1_000_000, "how many events wait in the row delivery")
 	out := flags.String("out", "", "also write the document to this `file`")
 	dir := flags.String("dir", "", "`folder` for data, on the filesystem to measure; bin/ of the checkout where it is not given")
 	quick := flags.Bool("quick", false, "one short round and few events: shows that it runs, and nothing else")

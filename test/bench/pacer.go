@@ -17,6 +17,7 @@ import (
 // where a server acknowledges late.)
 type pacer struct {
 	conn  net.Conn
+	note  func(seq uint64) // called before each publish
 	acked atomic.Uint64
 	ended chan error // one value, of the goroutine that reads acknowledgements
 }
@@ -26,6 +27,11 @@ const maxInFlight = 60_000
 
 // pace publishes count readings to addr and returns when all were acknowledged.
 func pace(ctx context.Context, addr string, count uint64, rate float64) (load.Result, error) {
+	return paceNoting(ctx, addr, count, rate, func(uint64) {})
+}
+
+// paceNoting is pace that calls note just before it publishes a sequence.
+func paceNoting(ctx context.Context, addr string, count uint64, rate float64, note func(seq uint64)) (load.Result, error) {
 	conn, _, err := wire.Dial(addr, wire.Options{ClientID: "bench-0000"}, 10*time.Second)
 	if err != nil {
 		return load.Result{}, err
@@ -34,7 +40,7 @@ func pace(ctx context.Context, addr string, count uint64, rate float64) (load.Re
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(float64(count)/rate*float64(time.Second))+time.Minute)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	p := &pacer{conn: conn, ended: make(chan error, 1)}
+	p := &pacer{conn: conn, note: note, ended: make(chan error, 1)}
 	go func() { p.ended <- p.collect(count) }()
 	r := load.Result{Clients: 1, Window: maxInFlight, QoS: 1}
 	start := time.Now()
@@ -64,6 +70,7 @@ func (p *pacer) send(ctx context.Context, r *load.Result, count uint64, rate flo
 		}
 		data = readings.Append(data[:0], r.Sent, time.Now().UnixMilli())
 		out = wire.AppendPublish(out[:0], "bench/0000/reading", uint16(r.Sent%maxInFlight)+1, 1, false, data)
+		p.note(r.Sent)
 		if _, err := p.conn.Write(out); err != nil {
 			return err
 		}
