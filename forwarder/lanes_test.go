@@ -285,6 +285,7 @@ func TestExpiredEventsAreNotSent(t *testing.T) {
 			return nil
 		}, func(o *Options, _ *gatewaytest.FakeLog) {
 			o.Routes = []Route{{Match: []string{"short/#"}, TTL: time.Minute}, {}}
+			o.RetryMax = 20 * time.Second
 		})
 		w.f.trusted = synced.Load
 		own := gateway.Event{Source: "//t", Type: "t", Subject: "own", Data: []byte("own"), Extensions: map[string]string{gateway.ExtExpiry: time.Now().Add(time.Hour).Format(time.RFC3339)}}
