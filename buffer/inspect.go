@@ -125,6 +125,10 @@ func (i *inspection) lookAtNothing() error {
 			return nil
 		}
 	}
+	if i.state.Rebuild && isDir(i.state.Salvage) {
+		i.broken(engineName, "a repair was cut off: the files of the log are in %s, which must not be deleted; the next start, or gateway log repair, goes on with it", i.state.Salvage)
+		return nil
+	}
 	i.broken(engineName, "the files of the log are gone")
 	return nil
 }

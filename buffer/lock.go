@@ -156,7 +156,7 @@ func diskBytes(dir string) (int64, error) {
 	}
 	var sum int64
 	for _, e := range entries {
-		info, err := e.Info()
+		info, err := os.Stat(filepath.Join(dir, e.Name())) // what a link leads to: those of a picture
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // a table that was merged away
 		}

@@ -337,3 +337,46 @@ func TestLookAtALogThatIsGone(t *testing.T) {
 		}
 	}
 }
+
+// TestRepairOfLargeBlocks makes the store anew of blocks that are as large as they get, and of many sizes below that: each goes into a
+// transaction with others only as far as the engine takes that.
+func TestRepairOfLargeBlocks(t *testing.T) {
+	t.Parallel()
+	for _, force := range []bool{true, false} {
+		dir := t.TempDir()
+		keepsQuarantine(dir)
+		l := openLog(t, Options{Dir: dir, MaxSize: 256 << 20})
+		rng := rand.NewChaCha8([32]byte{1})
+		var last gateway.Offset
+		for i := range 60 {
+			events := make([]gateway.Event, 1+i%5)
+			for j := range events {
+				data := make([]byte, 70_000-i*900)
+				_, _ = rng.Read(data)
+				events[j] = gateway.Event{Source: "//t", Type: "t", Subject: "s", Data: data}
+			}
+			var err error
+			if last, err = l.Append(t.Context(), events...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		entries := readTo(t, l, 0, last)
+		closeLog(t, l)
+		if force {
+			report, err := Repair(testContext(t), RepairOptions{Dir: dir})
+			if err != nil || len(report.Gone) != 0 || report.Last != last {
+				t.Fatalf("got %+v, %v; want everything up to %d", report, err, last)
+			}
+		} else if err := os.Remove(filepath.Join(dir, engineName, "MANIFEST")); err != nil {
+			t.Fatal(err)
+		}
+		l = openLog(t, Options{Dir: dir, MaxSize: 256 << 20})
+		same := func(a, b gateway.Entry) bool {
+			return a.Offset == b.Offset && a.Event.ID == b.Event.ID && bytes.Equal(a.Event.Data, b.Event.Data)
+		}
+		if got := readTo(t, l, 0, last); !slices.EqualFunc(entries, got, same) {
+			t.Errorf("force %t: the log has %d events of %d, or others", force, len(got), len(entries))
+		}
+		closeLog(t, l)
+	}
+}

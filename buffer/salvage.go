@@ -140,13 +140,18 @@ func (s *salvage) putRecord(r record, after uint64) error {
 	return s.add(write{slices.Clone(r.key), append([]byte{}, r.value...)})
 }
 
+// add takes a write in. What does not go into the transaction with the others any more, such as a large block, goes into the next one: the
+// engine refuses one that is too large.
 func (s *salvage) add(w write) error {
-	s.writes = append(s.writes, w)
-	s.bytes += len(w.key) + len(w.value) + keyOverhead
-	if s.bytes < salvageBytes && len(s.writes) < maxKeys/2 {
-		return nil
+	size := len(w.key) + len(w.value) + keyOverhead
+	if s.bytes+size > salvageBytes || len(s.writes) == maxKeys/2 {
+		if err := s.flush(); err != nil {
+			return err
+		}
 	}
-	return s.flush()
+	s.writes = append(s.writes, w)
+	s.bytes += size
+	return nil
 }
 
 func (s *salvage) flush() error {

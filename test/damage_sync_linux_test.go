@@ -71,7 +71,9 @@ func TestSyncErrorsStopTheAcknowledgements(t *testing.T) {
 			}
 			stop()
 			b.Kill()
-			wantStored(t, g.Data(), p.acked, !c.ends)
+			// A process that ends while nothing can be synced may leave a table that the MANIFEST does not name: the next start looks into it.
+			mended := !c.ends || strings.HasPrefix(c.inject, "msync")
+			wantStored(t, g.Data(), p.acked, mended)
 			if said, err := os.ReadFile(b.Log); err != nil || !c.ends && !strings.Contains(string(said), "input/output error") {
 				t.Errorf("it does not say what is wrong, %v: %s", err, said)
 			}

@@ -55,6 +55,10 @@ func firstWithLog(dirs ...string) string {
 
 // hasLog says whether dir is the data directory of a gateway, as far as we may look.
 func hasLog(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "LOCK"))
-	return err == nil || errors.Is(err, fs.ErrPermission)
+	for _, name := range []string{"LOCK", "badger", "state"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil || errors.Is(err, fs.ErrPermission) {
+			return true
+		}
+	}
+	return false
 }

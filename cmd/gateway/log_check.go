@@ -89,6 +89,8 @@ func verifyText(place *logPlace, r *gateway.LogReport) string {
 	}
 	writeFindings(&b, r)
 	switch {
+	case r.Sound() && r.TornTail > 0:
+		b.WriteString("the log is sound, but for that write\n")
 	case r.Sound():
 		b.WriteString("the log is sound\n")
 	case place.running():

@@ -26,7 +26,7 @@ gateway log import takes them back. Gaps are not events, and are only counted.
 ` + timesHelp,
 		Example: `  gateway log export backup.jsonl
   gateway log export --topic 'hall/#' --since 2026-01-01 | gzip > hall.jsonl.gz
-  gateway log export --from 1200 --to 1300 | mosquitto_pub -l -t replay -q 1`,
+  gateway log export --from 1200 --to 1300 | mosquitto_pub -h other.example.com -l -t replay -q 1`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: v.action(func(ctx context.Context, args []string) error {
 			query, err := q.query(time.Now())

@@ -40,13 +40,29 @@ part of the log is meant, all that match. Where events were lost the log has one
 				return err
 			}
 			return v.with(ctx, func(_ *logPlace, log logAccess) error {
-				return listEvents(ctx, log, query, v.newLister(asJSON))
+				counted := &countingLister{lister: v.newLister(asJSON)}
+				err := listEvents(ctx, log, query, counted)
+				if err == nil && counted.n == 0 {
+					v.std.say("no event matches\n")
+				}
+				return err
 			})
 		}),
 	}
 	q.add(cmd, newest)
 	addJSON(cmd, &asJSON)
 	return cmd
+}
+
+// countingLister counts what it is given.
+type countingLister struct {
+	lister
+	n int
+}
+
+func (c *countingLister) add(e *gateway.Entry) error {
+	c.n++
+	return c.lister.add(e)
 }
 
 func newLogTail(v *logVerbs) *cobra.Command {

@@ -54,7 +54,7 @@ func (v *logVerbs) show(ctx context.Context, log logAccess, offset gateway.Offse
 	}
 	e, err := log.Event(ctx, offset)
 	if errors.Is(err, admin.ErrNoEvent) && offset < st.First {
-		return fmt.Errorf("offset %d is not in the log any more, the oldest is %d: every forwarder was past it, so its room was used again; "+
+		return fmt.Errorf("offset %d is not in the log any more, the oldest is %d: every forwarder was past it, or there is none, so its room was used again; "+
 			"buffer.keep_delivered says for how long such events are kept", offset, st.First)
 	}
 	if err != nil {
