@@ -15,12 +15,15 @@ type backoff struct {
 	failures int // in a row, without progress
 }
 
+// mostAsked is the longest that an endpoint is given what it asks for.
+const mostAsked = time.Hour
+
 // after is the wait after the failure err: what the endpoint asked for; about max where it refuses us; else anything
 // from 0 to a ceiling that doubles with each failure ("full jitter", which keeps a fleet from coming back at once).
 func (b *backoff) after(err error) time.Duration {
 	var asked *gateway.RetryAfter
 	if errors.As(err, &asked) {
-		return max(asked.After, b.min)
+		return min(max(asked.After, b.min), mostAsked)
 	}
 	if errors.Is(err, gateway.ErrBlocked) {
 		return b.max/2 + rand.N(b.max-b.max/2+1)

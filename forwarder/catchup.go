@@ -76,7 +76,7 @@ func (f *Forwarder) moveOn(ctx context.Context, l *lane) (moved bool, err error)
 		return false, fmt.Errorf("forwarder %q: make a backlog up to %d: %w", f.o.Name, to, err)
 	}
 	f.o.Logger.Info("live events first: what waits is delivered beside them", "from", uint64(s.from), "to", uint64(s.to))
-	wake(f.stretched)
+	wake(t.more)
 	return true, nil
 }
 
@@ -94,7 +94,7 @@ func (f *Forwarder) nextStretch(ctx context.Context, t *track) (stretch, bool) {
 			return s, true
 		}
 		select {
-		case <-f.stretched:
+		case <-t.more:
 		case <-ctx.Done():
 			return s, false
 		}

@@ -31,16 +31,15 @@ type Log interface {
 
 // Forwarder delivers events to one sink. Status may be called from any goroutine.
 type Forwarder struct {
-	o         Options
-	routing   *routing
-	memory    memory
-	lanes     []*lane
-	gate      gate
-	broken    chan error    // of size one: the log could not keep what was settled
-	stretched chan struct{} // of size one: there is more backlog
-	wasUp     atomic.Bool   // something was delivered since the start
-	requeue   *requeue
-	replays   *replays
+	o       Options
+	routing *routing
+	memory  memory
+	lanes   []*lane
+	gate    gate
+	broken  chan error  // of size one: the log could not keep what was settled
+	wasUp   atomic.Bool // something was delivered since the start
+	requeue *requeue
+	replays *replays
 
 	mu       sync.Mutex // guards what follows
 	status   gateway.ForwarderStatus
@@ -65,7 +64,7 @@ func New(o Options) (*Forwarder, error) {
 	}
 	f := &Forwarder{
 		o:      o,
-		broken: make(chan error, 1), stretched: make(chan struct{}, 1),
+		broken: make(chan error, 1),
 		status: gateway.ForwarderStatus{Name: o.Name, Sink: o.Sink.Name(), State: gateway.StateStopped, Since: time.Now(), Answers: map[string]uint64{}},
 	}
 	f.trusted = func() bool { return o.Log.Status().Clock.Synced }

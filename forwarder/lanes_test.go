@@ -465,3 +465,47 @@ func TestThrottlingIsNotAFailure(t *testing.T) {
 		w.end()
 	})
 }
+
+// TestLiveFirstWithPriorities: each priority has a backlog of its own after an outage, and each comes to its end, outage after outage.
+func TestLiveFirstWithPriorities(t *testing.T) {
+	t.Parallel()
+	for _, order := range []string{OldestFirst, NewestFirst} {
+		synctest.Test(t, func(t *testing.T) {
+			var up atomic.Bool
+			w := start(t, func(context.Context, []gateway.Entry) error {
+				if !up.Load() {
+					return errDown
+				}
+				<-time.After(time.Millisecond)
+				return nil
+			}, func(o *Options, _ *gatewaytest.FakeLog) {
+				o.CatchUp, o.Backlog = LiveFirst, order
+				o.Routes = []Route{{Match: []string{"a/#"}, Priority: 9}, {Match: []string{"b/#"}, Priority: 5}, {}}
+			})
+			n := 0
+			for range 8 {
+				up.Store(false)
+				for i := range 1200 {
+					w.feed(fmt.Sprintf("%c/%d", 'a'+i%3, i))
+					n++
+				}
+				pass(10 * time.Minute)
+				up.Store(true)
+				pass(3 * time.Minute)
+			}
+			pass(10 * time.Minute)
+			if s := w.f.Status(); s.Waiting != 0 {
+				t.Errorf("%s: got %d waiting in %+v, want none", order, s.Waiting, s.Lanes)
+			}
+			ids := map[string]bool{}
+			for _, e := range w.sink.Delivered() {
+				ids[e.Event.ID] = true
+			}
+			if len(ids) != n {
+				t.Errorf("%s: got %d of %d events", order, len(ids), n)
+			}
+			w.stop()
+			<-w.ran
+		})
+	}
+}

@@ -41,7 +41,8 @@ type track struct {
 	priority int
 	base     string // of its cursors
 	live     gateway.Offset
-	backlog  []stretch // in order
+	backlog  []stretch     // in order
+	more     chan struct{} // of size one: there is another stretch
 }
 
 func (t *track) stretchCursor(s *stretch) string {

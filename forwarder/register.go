@@ -121,6 +121,7 @@ func (f *Forwarder) handOver(known []track) gateway.Offset {
 func (f *Forwarder) withBases(tracks []track) []track {
 	for i := range tracks {
 		t := &tracks[i]
+		t.more = make(chan struct{}, 1)
 		t.base = CursorPrefix + f.o.Name
 		if t.priority != f.routing.lowest() {
 			t.base += fmt.Sprintf("/p%d", t.priority)
