@@ -58,7 +58,7 @@ func (l *lane) newBatch(entries []gateway.Entry) *batch {
 	b := &batch{entries: entries}
 	if f.routing.all() && len(f.memory.Handovers) == 0 && !l.isBacklog() {
 		b.matched = entries
-		if len(f.routing.routes) > 0 {
+		if len(f.routing.routes) > 0 && f.routing.routes[0].TTL > 0 {
 			b.routes = make([]*Route, len(entries))
 			for i := range b.routes {
 				b.routes[i] = &f.routing.routes[0]
@@ -222,17 +222,21 @@ func down(cause error) bool {
 	return !errors.As(cause, &wait)
 }
 
-// part returns those of the first n matched events that have not expired, their places among the matched, and the others.
+// part returns those of the first n matched events that have not expired, their places among the matched (nil: the same), and the others.
+// now is zero where nothing expires.
 func (b *batch) part(n int, now time.Time) (part []gateway.Entry, places []int, expired []casualty) {
-	if b.routes == nil && !b.mayExpire(n) {
+	if now.IsZero() {
+		return b.matched[:n], nil, nil
+	}
+	first := 0
+	for first < n && !b.expired(first, now) {
+		first++
+	}
+	if first == n {
 		return b.matched[:n], nil, nil
 	}
 	for i := range b.matched[:n] {
-		route := anyRoute
-		if b.routes != nil {
-			route = b.routes[i]
-		}
-		if at, ok := expiry(&b.matched[i], route); ok && !now.IsZero() && !now.Before(at) {
+		if i >= first && b.expired(i, now) {
 			expired = append(expired, casualty{i, errExpired})
 			continue
 		}
@@ -242,14 +246,17 @@ func (b *batch) part(n int, now time.Time) (part []gateway.Entry, places []int, 
 	return part, places, expired
 }
 
-// mayExpire says whether one of the first n events has an expiry of its own.
-func (b *batch) mayExpire(n int) bool {
-	for i := range b.matched[:n] {
-		if _, ok := b.matched[i].Event.Extensions[gateway.ExtExpiry]; ok {
-			return true
-		}
+// expired says whether the matched event i is not worth delivering any more.
+func (b *batch) expired(i int, now time.Time) bool {
+	route := anyRoute
+	if b.routes != nil {
+		route = b.routes[i]
 	}
-	return false
+	if route.TTL == 0 && len(b.matched[i].Event.Extensions) == 0 {
+		return false
+	}
+	at, ok := expiry(&b.matched[i], route)
+	return ok && !now.Before(at)
 }
 
 // inBatch makes one list, in order, of the dead of a part and the expired, up to (without) the place upTo.
