@@ -76,10 +76,10 @@ func (s *Server) deliveryRoutes(mux *http.ServeMux) {
 		trace, err := d.Trace(r.Context(), r.URL.Query().Get("event"))
 		l.reply(trace, err)
 	}))
-	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /v1/reload", s.stream(func(l *lines, r *http.Request) {
 		done, err := d.Reload(r.Context())
-		reply(w, done, err)
-	})
+		l.reply(done, err)
+	}))
 	mux.HandleFunc("DELETE /v1/forwarders/{name}", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, struct{}{}, d.Forget(r.Context(), r.PathValue("name")))
 	})

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ func (d *decoder) check() {
 			d.problem(path+".name", fmt.Sprintf("%q: forwarders[%d] has this name already; each needs its own, its place in the log is kept under it", f.Name, first))
 		} else {
 			names[f.Name] = i
+		}
+		if f.RenamedFrom != "" && f.RenamedFrom != f.Name && slices.ContainsFunc(d.cfg.Forwarders, func(other Forwarder) bool { return other.Name == f.RenamedFrom }) {
+			d.problem(path+".renamed_from", fmt.Sprintf("%q is the name of another forwarder in this file: two cannot have one place", f.RenamedFrom))
 		}
 		d.checkForwarder(f, path)
 	}

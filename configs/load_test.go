@@ -81,7 +81,7 @@ forwarders:
     match: x/#
     where: type == 't'
     ttl: 1m
-    sink: {type: file, path: /tmp/x, max_size: 1MiB, max_files: 3}
+    sink: {type: file, path: out.jsonl, max_size: 1MiB, max_files: 3}
   - name: three
     sink: {type: local, topic: "{prefix}x", topic_prefix: c/, format: cloudevents, retain: keep, wait_for: subscriber}
 sources:
@@ -122,7 +122,7 @@ sources:
 			Name: "two", Match: []string{"x/#"}, Where: "type == 't'", TTL: time.Minute, CatchUp: "in_order", Backlog: "oldest_first", Start: "beginning", Outcomes: "none",
 			Batch: batch, DeadLetters: letters, Retry: configs.Retry{Min: 100 * time.Millisecond, Max: 30 * time.Second},
 			Sink: configs.Sink{
-				Type: "file", Local: local, File: configs.FileSink{Path: "/tmp/x", MaxSize: 1 << 20, MaxFiles: 3},
+				Type: "file", Local: local, File: configs.FileSink{Path: filepath.Join(dir, "out.jsonl"), MaxSize: 1 << 20, MaxFiles: 3},
 				MQTT: configs.MQTTSink{Topic: "{prefix}{topic}", Format: "cloudevents", Window: 1000, MaxPacket: 268_435_455, AckTimeout: 10 * time.Second},
 			},
 		},

@@ -45,7 +45,7 @@ func (f *Forwarder) moves(l *lane) bool {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	old := !l.oldest.IsZero() && time.Since(l.oldest) > behindTime
+	old := !l.oldest.IsZero() && time.Since(l.oldest) > behindTime+f.o.Linger
 	return (last-at > behindEvents || old) && (len(l.track.backlog) < maxStretches || l.extends(at))
 }
 

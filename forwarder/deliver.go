@@ -190,8 +190,8 @@ func (l *lane) attempt(ctx, sending context.Context, b *batch, n int) error {
 	if upTo > 0 {
 		l.backoff.progress()
 		l.trial.progressed(f.o.BatchSize)
-		f.remember(l, b, upTo, dead)
 		dead = b.inBatch(dead, places, expired, upTo)
+		f.remember(l, b, upTo, dead)
 		if err := l.settle(ctx, b, upTo, dead); err != nil {
 			return err
 		}

@@ -190,8 +190,11 @@ func (l *lane) until(entries []gateway.Entry) []gateway.Entry {
 	}
 	for i := range entries {
 		if entries[i].Offset >= l.end {
-			if entries[i].Offset == l.end || i == 0 || isGap(&entries[i].Event) {
+			if entries[i].Offset == l.end || isGap(&entries[i].Event) {
 				i++
+			}
+			if i == 0 { // the rest of it is not there any more
+				l.saved.skipped = l.end
 			}
 			return entries[:i]
 		}

@@ -146,8 +146,8 @@ type Committer interface {
 
 // DropLetters deletes dead letters of the named forwarder: those that which says yes to. It returns how many. What was written before an error stays.
 func DropLetters(ctx context.Context, log Committer, name string, which func(*gateway.DeadLetter) bool) (n int, err error) {
-	return eachLetter(log, name, which, func(s *storedLetter) error {
-		_, err := log.Commit(ctx, gateway.Batch{KV: removed(s)})
+	return eachLetter(ctx, log, name, which, func(s *storedLetter) error {
+		_, err := log.Commit(context.WithoutCancel(ctx), gateway.Batch{KV: removed(s)})
 		return err
 	})
 }
@@ -155,20 +155,20 @@ func DropLetters(ctx context.Context, log Committer, name string, which func(*ga
 // RequeueLetters has the named forwarder deliver dead letters once more: those that which says yes to. It returns how many. If the forwarder does
 // not run it does so when it does; one that runs is told by Poke.
 func RequeueLetters(ctx context.Context, log Committer, name string, which func(*gateway.DeadLetter) bool) (n int, err error) {
-	return eachLetter(log, name, which, func(s *storedLetter) error {
+	return eachLetter(ctx, log, name, which, func(s *storedLetter) error {
 		key := requeuePrefix + strings.TrimPrefix(s.key, deadPrefix)
 		for n, part := range s.parts { // of their own: a write has a bound
-			if _, err := log.Commit(ctx, gateway.Batch{KV: []gateway.KeyValue{{Key: fmt.Sprintf("%s/%d", key, n), Value: part}}}); err != nil {
+			if _, err := log.Commit(context.WithoutCancel(ctx), gateway.Batch{KV: []gateway.KeyValue{{Key: fmt.Sprintf("%s/%d", key, n), Value: part}}}); err != nil {
 				return err
 			}
 		}
-		_, err := log.Commit(ctx, gateway.Batch{KV: append(removed(s), gateway.KeyValue{Key: key, Value: s.value})})
+		_, err := log.Commit(context.WithoutCancel(ctx), gateway.Batch{KV: append(removed(s), gateway.KeyValue{Key: key, Value: s.value})})
 		return err
 	})
 }
 
 // eachLetter calls do with the letters that are meant, outside of the scan.
-func eachLetter(log Scanner, name string, which func(*gateway.DeadLetter) bool, do func(*storedLetter) error) (n int, err error) {
+func eachLetter(ctx context.Context, log Scanner, name string, which func(*gateway.DeadLetter) bool, do func(*storedLetter) error) (n int, err error) {
 	var meant []gateway.Offset
 	if err := Letters(log, name, func(l gateway.DeadLetter) error {
 		if which(&l) {
@@ -179,6 +179,9 @@ func eachLetter(log Scanner, name string, which func(*gateway.DeadLetter) bool, 
 		return 0, err
 	}
 	for _, offset := range meant {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
 		s, err := oneLetter(log, letterKey(name, offset))
 		if err == nil && s != nil {
 			err = do(s)

@@ -122,6 +122,26 @@ func cursorsOf(name string, cursors map[string]gateway.Offset) []string {
 	return names
 }
 
+// unclaimed are those of cursors that are none of the tracks'.
+func unclaimed(tracks []track, cursors []string) (lost []string) {
+	claimed := map[string]bool{}
+	for i := range tracks {
+		t := &tracks[i]
+		claimed[t.base] = true
+		for j := range t.backlog {
+			for _, m := range t.moves(&t.backlog[j]) {
+				claimed[m.Name] = true
+			}
+		}
+	}
+	for _, name := range cursors {
+		if !claimed[name] {
+			lost = append(lost, name)
+		}
+	}
+	return lost
+}
+
 // handover is how a forwarder with other routes left off. What it had settled, by its own routes, is not delivered again.
 type handover struct {
 	Routes []Route         `json:"routes"`

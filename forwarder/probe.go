@@ -20,13 +20,14 @@ func (l *lane) probe(ctx, sending context.Context, b *batch, cause error) error 
 	if !ok {
 		return nil
 	}
-	err := f.o.Sink.Send(sending, []gateway.Entry{known})
+	sent := []gateway.Entry{known}
+	done, dead, refusal := outcome(sent, f.o.Sink.Send(sending, sent))
 	if sending.Err() != nil {
 		return nil
 	}
-	f.attempted(err, 1)
-	f.gate.mark(err != nil && down(err))
-	if !l.trial.probed(err == nil) {
+	f.attempted(refusal, 1-done)
+	f.gate.mark(refusal != nil && down(refusal))
+	if !l.trial.probed(done == 1 && len(dead) == 0) {
 		return nil
 	}
 	l.trial.progressed(f.o.BatchSize)

@@ -47,7 +47,13 @@ func (f *Forwarder) place() ([]track, error) {
 		}
 	}
 	if len(known) > 0 && sameRoutes(f.memory.Routes, f.o.Routes) && (f.o.CatchUp == LiveFirst || !anyBacklog(known)) {
-		return f.withBases(known), nil
+		known = f.withBases(known)
+		if lost := unclaimed(known, cursorsOf(f.o.Name, s.Cursors)); len(lost) > 0 { // by a stop between two writes: nobody would ever move them
+			if err := f.o.Log.Submit(context.Background(), gateway.Batch{Forget: lost}, f.committed); err != nil {
+				return nil, fmt.Errorf("forget places that nobody has: %w", err)
+			}
+		}
+		return known, nil
 	}
 	at := max(s.First, 1) - 1
 	change := gateway.Batch{}

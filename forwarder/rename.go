@@ -9,13 +9,16 @@ import (
 	"gateway"
 )
 
-// takeOver moves what the log keeps under the forwarder's former name to its own: places, memory and budget in one write, and its dead letters,
-// requeued or not, after that. If it has a place of its own already there is nothing to do.
+// takeOver moves what the log keeps under the forwarder's former name to its own: places, memory and budget in one write, and its dead letters and
+// replays after that. If it has a place of its own already, the places stay as they are.
 func (f *Forwarder) takeOver() error {
 	from, to := f.o.RenamedFrom, f.o.Name
 	cursors := f.o.Log.Status().Cursors
-	if from == "" || len(cursorsOf(to, cursors)) > 0 {
+	if from == "" {
 		return nil
+	}
+	if len(cursorsOf(to, cursors)) > 0 {
+		return f.takeOverLetters(from, to) // of a start that was cut off
 	}
 	var change gateway.Batch
 	for _, cursor := range cursorsOf(from, cursors) {
@@ -36,7 +39,13 @@ func (f *Forwarder) takeOver() error {
 	if err := f.durably(change); err != nil {
 		return fmt.Errorf("take over the places of forwarder %q: %w", from, err)
 	}
-	for _, prefix := range []string{deadPrefix, requeuePrefix} {
+	f.o.Logger.Info("the forwarder goes on where it was under its former name", "was", from, "cursors", len(change.Cursors))
+	return f.takeOverLetters(from, to)
+}
+
+// takeOverLetters moves the dead letters, requeued or not, and the replays. It can be repeated.
+func (f *Forwarder) takeOverLetters(from, to string) error {
+	for _, prefix := range []string{deadPrefix, requeuePrefix, replayPrefix} {
 		kv, err := f.moved(prefix+from+"/", prefix+from, prefix+to)
 		if err != nil {
 			return err
@@ -47,7 +56,6 @@ func (f *Forwarder) takeOver() error {
 			}
 		}
 	}
-	f.o.Logger.Info("the forwarder goes on where it was under its former name", "was", from, "cursors", len(change.Cursors))
 	return nil
 }
 

@@ -56,6 +56,7 @@ func (f *Forwarder) readReplays() error {
 			return nil
 		}
 		r.nextID = max(r.nextID, id+1)
+		s.Forwarder = f.o.Name // it may have had another
 		if s.State == gateway.ReplayRunning {
 			s.State = gateway.ReplayWaiting
 		}

@@ -26,6 +26,10 @@ func (f *Forwarder) runReplay(ctx, sending context.Context, j *replay) error {
 	l.begin(ctx, j.status.At, what.To)
 	defer l.leave()
 	for l.saved.position() < what.To && ctx.Err() == nil {
+		if what.To < f.o.Log.Status().First { // all of it is gone: nothing that comes is meant
+			l.saved.skipped = what.To
+			break
+		}
 		if err := l.deliverNext(ctx, sending); err != nil {
 			return err
 		}

@@ -33,9 +33,12 @@ func (f *Forwarder) bytesOf(e *gateway.Entry) int {
 	return sizeOf(e)
 }
 
-// late says whether what the lane has in hand counts as backlog.
+// late says whether what the lane has in hand counts as backlog. Where live events come first, only what is in that lane does.
 func (l *lane) late(b *batch) bool {
-	return l.isBacklog() || time.Since(b.matched[0].Received) > behindTime
+	if l.f.o.CatchUp == LiveFirst || l.isBacklog() {
+		return l.isBacklog()
+	}
+	return time.Since(b.matched[0].Received) > behindTime+l.f.o.Linger
 }
 
 // afford waits until the first n events of the batch, or at least one, are within the budget, and returns how many of them are; 0 if ctx ended.

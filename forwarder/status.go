@@ -164,17 +164,23 @@ func (f *Forwarder) settledTo(l *lane, to gateway.Offset, b *batch, delivered, s
 	}
 }
 
-// remember keeps what was delivered last, for a probe, and counts its bytes.
+// remember keeps what was delivered last, for a probe, and counts bytes. dead are those of the first upTo that were not.
 func (f *Forwarder) remember(l *lane, b *batch, upTo int, dead []casualty) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	newest, next := -1, 0
 	for i := range b.matched[:upTo] {
+		if next < len(dead) && dead[next].place == i {
+			next++
+			continue
+		}
 		l.counts.Bytes += uint64(len(b.matched[i].Event.Data))
+		newest = i
 	}
-	if len(dead) > 0 && dead[len(dead)-1].place == upTo-1 {
+	if newest < 0 {
 		return
 	}
-	last := b.matched[upTo-1]
+	last := b.matched[newest]
 	last.Event.Data = append([]byte(nil), last.Event.Data...) // not its whole block
 	f.recent = last
 }

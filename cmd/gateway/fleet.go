@@ -140,6 +140,9 @@ func (f *fleet) change(plans []forwarderPlan) (r gateway.Reloaded, err error) {
 			f.members = slices.DeleteFunc(f.members, func(other *member) bool { return other == m })
 		}
 	}
+	if err := f.settle(); err != nil {
+		return r, errors.Join(append(errs, err)...)
+	}
 	next := make([]*member, 0, len(plans))
 	for _, p := range plans {
 		m := f.member(p.options.Name)
@@ -168,7 +171,7 @@ func (f *fleet) change(plans []forwarderPlan) (r gateway.Reloaded, err error) {
 
 // replace ends m and starts it by the plan p; if that cannot be, as it was. It returns nil where not even that can be. f.mu is held.
 func (f *fleet) replace(m *member, p forwarderPlan) (*member, error) {
-	err := m.halt()
+	err := errors.Join(m.halt(), f.settle())
 	changed, failed := f.open(p)
 	if failed != nil {
 		err = errors.Join(err, failed)
@@ -178,6 +181,12 @@ func (f *fleet) replace(m *member, p forwarderPlan) (*member, error) {
 	}
 	f.launch(changed)
 	return changed, err
+}
+
+// settle waits until everything that forwarders have written so far is durable: one that is opened reads what is.
+func (f *fleet) settle() error {
+	_, err := f.log.Commit(context.Background(), gateway.Batch{KV: []gateway.KeyValue{{Key: "settle"}}}) // there is none: only its turn counts
+	return err
 }
 
 // member is the one of that name, nil if there is none. f.mu is held.
