@@ -195,6 +195,9 @@ func (l *lane) attempt(ctx, sending context.Context, b *batch, n int) error {
 		if err := l.settle(ctx, b, upTo, dead); err != nil {
 			return err
 		}
+		if b.attempts = 0; cause != nil { // the first of what is left has failed once
+			b.attempts, b.first = 1, b.last
+		}
 	}
 	switch {
 	case stopped:
