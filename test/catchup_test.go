@@ -29,12 +29,14 @@ func TestKilledDuringCatchUp(t *testing.T) {
 `, perSecond, addr, window)
 	b := start(t, &g)
 	publishReadings(t, g.Addr, backlog)
+	b.Kill() // until somebody listens at the upstream
 	upstream, err := rig.StartMosquitto(t.Context(), t.TempDir(), "upstream", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(upstream.Kill)
 	cloud := listen(t, addr, "cloud", "#")
+	b = restart(t, &g)
 
 	seen, again := map[string]bool{}, 0
 	last := map[string]vocabulary.Offset{}
