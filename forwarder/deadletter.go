@@ -48,7 +48,7 @@ func (f *Forwarder) letters(b *batch, dead []casualty, n int) (letters, parts []
 func (f *Forwarder) letter(b *batch, c casualty) (l gateway.KeyValue, parts []gateway.KeyValue) {
 	e := &b.matched[c.place]
 	d := deadLetter{
-		Forwarder: f.o.Name, Sink: f.o.Sink.Name(), Class: c.class(), Cause: c.cause.Error(),
+		Forwarder: f.o.Name, Sink: short(f.o.Sink.Name()), Class: c.class(), Cause: short(c.cause.Error()),
 		Attempts: b.attempts, FirstAttempt: b.first, LastAttempt: b.last,
 	}
 	key := letterKey(f.o.Name, e.Offset)

@@ -373,3 +373,23 @@ func TestACutBetweenMatchesSettlesWhatIsSkippedBetweenThem(t *testing.T) {
 		w.end()
 	})
 }
+
+// TestALongCauseFitsIntoALetter: what an event makes a sink say may be longer than a write of the log.
+func TestALongCauseFitsIntoALetter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, func(_ context.Context, batch []gateway.Entry) error {
+			return gateway.Permanent(errors.New("no topic: " + strings.Repeat("\x7f", 500_000)))
+		}, nil)
+		w.feed("a")
+		pass(time.Second)
+		for key, value := range w.log.KV() {
+			if strings.HasPrefix(key, "dead/") && len(value) > 20_000 {
+				t.Errorf("%s has %d bytes", key, len(value))
+			}
+		}
+		if s := w.end(); s.DeadLettered != 1 {
+			t.Errorf("got %+v, want a dead letter", s)
+		}
+	})
+}

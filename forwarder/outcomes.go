@@ -64,7 +64,7 @@ func (f *Forwarder) tellMost(ctx context.Context, outcomes []gateway.Event) (res
 	return outcomes, nil
 }
 
-// short cuts a text off that would make an outcome too large for the log.
+// short cuts a text off that would make an outcome, or a dead letter, too large for the log: a device can make them as long as it likes.
 func short(text string) string {
 	if len(text) > outcomeText {
 		return strings.ToValidUTF8(text[:outcomeText], "") + "…"

@@ -76,7 +76,7 @@ func (t template) append(dst []byte, e *gateway.Event) ([]byte, error) {
 		if p.field != nil {
 			text = p.field(e)
 			if err := validPart(text); err != nil {
-				return dst, fmt.Errorf("the topic made of %q: %w", text, err)
+				return dst, fmt.Errorf("the topic made of %.128q: %w", text, err)
 			}
 		}
 		dst = append(dst, text...)
