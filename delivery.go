@@ -23,6 +23,7 @@ const (
 	DeadRefused = "refused" // the sink can never take it
 	DeadExpired = "expired" // it was not worth delivering any more
 	DeadPoison  = "poison"  // it failed time and again while others got through
+	DeadUnknown = "unknown" // it was begun, and nobody knows whether it was carried out
 )
 
 // TypeOutcome is the type of the event that says what became of another: its data is an Outcome as JSON, and

@@ -18,6 +18,8 @@ var (
 	ErrBlocked = errors.New("endpoint blocked")
 	// ErrExpired, within a permanent error, says that the event was too old to be worth delivering.
 	ErrExpired = errors.New("expired")
+	// ErrUnknown, within a permanent error, says that an action was begun, and that nobody knows whether it was carried out. It is not repeated.
+	ErrUnknown = errors.New("outcome unknown")
 	// ErrDuplicate marks the answer of a receiver that has the event already: it is delivered, and counted as such.
 	ErrDuplicate = errors.New("duplicate")
 )

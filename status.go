@@ -122,6 +122,37 @@ type SourceStatus struct {
 	LastError string `json:"last_error,omitempty"`
 }
 
+// States of a device.
+const (
+	DeviceStarting = "starting" // nothing is known of it yet
+	DeviceOK       = "ok"
+	DeviceFault    = "fault" // it does not work; attempts go on
+	DeviceStopped  = "stopped"
+)
+
+// DeviceStatus is a snapshot of a device. Counters rise from the start of the process.
+type DeviceStatus struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	// Where is its pin, or its bus and address.
+	Where string `json:"where"`
+	// State is one of the Device constants, and Since when it was entered.
+	State string    `json:"state"`
+	Since time.Time `json:"since"`
+	// Fault is what is wrong, "" if nothing is.
+	Fault string `json:"fault,omitempty"`
+	// Value is what it last said, as people read it: "21.5 Cel, 40 %", "on"; At is when.
+	Value string    `json:"value,omitempty"`
+	At    time.Time `json:"at,omitzero"`
+	// Events counts what it appended, Reads reads and edges, Faults how often it failed after it had worked, and Missed edges that the kernel had
+	// no room for. Reads that were not reported because nothing had changed are Quiet.
+	Events uint64 `json:"events"`
+	Reads  uint64 `json:"reads"`
+	Quiet  uint64 `json:"quiet"`
+	Faults uint64 `json:"faults"`
+	Missed uint64 `json:"missed"`
+}
+
 // States of a forwarder.
 const (
 	StateIdle       = "idle"       // everything is delivered

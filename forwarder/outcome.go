@@ -18,6 +18,8 @@ func (c *casualty) class() string {
 	switch {
 	case errors.Is(c.cause, gateway.ErrExpired):
 		return gateway.DeadExpired
+	case errors.Is(c.cause, gateway.ErrUnknown):
+		return gateway.DeadUnknown
 	case errors.As(c.cause, &poison):
 		return gateway.DeadPoison
 	}

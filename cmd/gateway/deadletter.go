@@ -66,7 +66,7 @@ func (q *letterFlags) addAll(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&q.all, "all", false, "all of them, as far as other flags do not say which")
 }
 
-var deadClasses = []string{gateway.DeadRefused, gateway.DeadExpired, gateway.DeadPoison}
+var deadClasses = []string{gateway.DeadRefused, gateway.DeadExpired, gateway.DeadPoison, gateway.DeadUnknown}
 
 // letters is what the flags ask for.
 func (q *letterFlags) letters(changes bool) (gateway.LetterQuery, error) {
