@@ -33,6 +33,13 @@ const (
 	TopicOutcome = "gateway/outcome"
 )
 
+// TypeProbe is the type of an event that says nothing: a forwarder that suspects an event of breaking the line, and has delivered nothing yet that it
+// could send again, finds out with it whether anything gets through. TopicProbe is its subject. It is in no log.
+const (
+	TypeProbe  = "gateway.probe"
+	TopicProbe = "gateway/probe"
+)
+
 // Outcome is what a forwarder did with an event.
 type Outcome struct {
 	// ID and Source are the event's, Offset its place in the log.

@@ -20,6 +20,8 @@ var (
 	ErrExpired = errors.New("expired")
 	// ErrUnknown, within a permanent error, says that an action was begun, and that nobody knows whether it was carried out. It is not repeated.
 	ErrUnknown = errors.New("outcome unknown")
+	// ErrUnsent marks a failure before anything of the batch went out: it has cost nothing of a budget.
+	ErrUnsent = errors.New("nothing was sent")
 	// ErrDuplicate marks the answer of a receiver that has the event already: it is delivered, and counted as such.
 	ErrDuplicate = errors.New("duplicate")
 )
@@ -35,6 +37,9 @@ func Permanent(err error) error { return classify(err, ErrPermanent) }
 
 // Blocked marks err: the endpoint refuses us, whatever the event. nil stays nil.
 func Blocked(err error) error { return classify(err, ErrBlocked) }
+
+// Unsent marks err: nothing of the batch went out. nil stays nil.
+func Unsent(err error) error { return classify(err, ErrUnsent) }
 
 func classify(err, class error) error {
 	if err == nil {

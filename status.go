@@ -10,6 +10,8 @@ type LogStatus struct {
 	// First is the oldest offset kept, Last the newest durable one; First is Last+1 in an empty log.
 	First Offset `json:"first"`
 	Last  Offset `json:"last"`
+	// BootFirst is the first offset that was given, or will be, since the machine was switched on.
+	BootFirst Offset `json:"boot_first"`
 	// Bytes is what the data directory takes on disk, MaxBytes the bound on it.
 	Bytes    int64 `json:"bytes"`
 	MaxBytes int64 `json:"max_bytes"`

@@ -146,3 +146,24 @@ func newestTime(e *engine, d *decoder) int64 {
 	})
 	return newest
 }
+
+// bootFirst is the first offset that was given since the machine was switched on, of a log that has first to last; last+1 if none was. It looks at as many blocks as
+// the length of the log has binary digits. A block that cannot be read counts as older.
+func bootFirst(e *engine, boot [16]byte, first, last gateway.Offset) gateway.Offset {
+	low, high := first, last+1 // the answer is from low to high
+	for low < high {
+		middle := low + (high-low)/2
+		begins, ours := middle, false
+		_ = e.blockBefore(middle, func(at gateway.Offset, value []byte) error {
+			h, err := parseHeader(value)
+			begins, ours = max(at, first), err == nil && h.bootID == boot && h.last() >= middle
+			return nil
+		})
+		if ours {
+			high = begins
+		} else {
+			low = middle + 1
+		}
+	}
+	return high
+}

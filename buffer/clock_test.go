@@ -269,3 +269,30 @@ func TestBootsAreForgotten(t *testing.T) {
 		t.Errorf("got %d boots, want %d at most", n, maxBoots)
 	}
 }
+
+// TestBootFirst: the log knows since which offset the machine runs, over restarts of the process and of the machine.
+func TestBootFirst(t *testing.T) {
+	t.Parallel()
+	c := &machineClock{truth: noon, synced: true, boot: 1}
+	dir := t.TempDir()
+	check := func(want gateway.Offset, more int) {
+		t.Helper()
+		l := openLog(t, Options{Dir: dir, hooks: c.hooks()})
+		defer closeLog(t, l)
+		if got := l.Status().BootFirst; got != want {
+			t.Errorf("got %d, want %d", got, want)
+		}
+		for i := range more {
+			stamp(t, l, fmt.Sprint(i))
+		}
+	}
+	check(1, 0)
+	check(1, 40)
+	check(1, 3)
+	c.reboot(time.Hour, 0)
+	check(44, 0)
+	check(44, 1)
+	check(44, 25)
+	c.reboot(time.Hour, 0)
+	check(70, 0)
+}

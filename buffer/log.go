@@ -31,6 +31,8 @@ type Log struct {
 	logID    string
 	epoch    uint32
 	report   gateway.LogReport // of Open
+	// bootFirst is the first offset that was given since the machine was switched on, as of Open.
+	bootFirst gateway.Offset
 
 	mu      sync.Mutex
 	open    *group                    // gathers
@@ -191,6 +193,7 @@ func openStore(o Options, e *engine, r *recovery) (*Log, error) {
 	}
 	l.first.Store(uint64(s.first))
 	l.last.Store(uint64(s.last))
+	l.bootFirst = bootFirst(e, l.clock.kernel.boot, s.first, s.last)
 	l.gaps.list = s.gaps
 	l.ages.expired.limit, l.ages.retired.limit = o.MaxAge, o.KeepDelivered
 	l.usage.init(l, s)

@@ -34,7 +34,7 @@ func (l *Log) Status() gateway.LogStatus {
 	}
 	return gateway.LogStatus{
 		LogID: l.logID, Epoch: l.epoch, BootID: l.clock.bootIDText(),
-		First: gateway.Offset(l.first.Load()), Last: l.durable(),
+		First: gateway.Offset(l.first.Load()), Last: l.durable(), BootFirst: l.bootFirst,
 		Bytes: l.usage.bytes() + l.usage.ballast.bytes(), MaxBytes: l.o.MaxSize,
 		Appended: l.counts.appended.Load(), Commits: l.counts.commits.Load(), PayloadBytes: l.counts.payload.Load(),
 		BlockBytes: l.counts.block.Load(), Trimmed: l.counts.trimmed.Load(), Lost: l.losses.counts(),

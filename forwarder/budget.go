@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -77,7 +78,7 @@ func (b *bucket) wait(n float64, now time.Time) time.Duration {
 func (b *bucket) take(n float64, now time.Time) {
 	if b != nil {
 		b.fill(now)
-		b.level -= n
+		b.level = min(b.level-n, b.burst) // n is less than 0 for what is given back
 	}
 }
 
@@ -119,7 +120,7 @@ func (m *meter) free() bool {
 }
 
 // limits are how many bytes and events may be sent at once, 0 for no bound.
-func (m *meter) limits(backlog bool) (bytes, events int) {
+func (m *meter) limits(backlog bool, priority int) (bytes, events int) {
 	least := func(a, b int) int {
 		if a == 0 || b != 0 && b < a {
 			return b
@@ -129,6 +130,9 @@ func (m *meter) limits(backlog bool) (bytes, events int) {
 	bytes, events = m.bytes.holds(), m.events.holds()
 	if backlog {
 		bytes, events = least(bytes, m.backlogBytes.holds()), least(events, m.backlogEvents.holds())
+	}
+	if left := m.budget.Month - m.month.Bytes; left > 0 && !m.urgent(priority) {
+		bytes = least(bytes, int(min(left, math.MaxInt32)))
 	}
 	return bytes, events
 }
@@ -145,7 +149,7 @@ func (m *meter) wait(bytes, events int, backlog bool, priority int, now time.Tim
 	}
 	m.turn(now)
 	if m.budget.Month > 0 && m.month.Bytes+int64(bytes) > m.budget.Month {
-		longer(time.Until(nextMonth(now)), fmt.Sprintf("the month's %d bytes are spent", m.budget.Month))
+		longer(nextMonth(now).Sub(now), fmt.Sprintf("the month's %d bytes are spent", m.budget.Month))
 	}
 	longer(m.bytes.wait(float64(bytes), now), "")
 	longer(m.events.wait(float64(events), now), "")
@@ -162,7 +166,7 @@ func (m *meter) urgent(priority int) bool { return m.budget.Urgent > 0 && priori
 // take counts what is sent.
 func (m *meter) take(bytes, events int, backlog bool, now time.Time) {
 	m.turn(now)
-	m.month.Bytes += int64(bytes)
+	m.month.Bytes = max(m.month.Bytes+int64(bytes), 0)
 	m.bytes.take(float64(bytes), now)
 	m.events.take(float64(events), now)
 	if backlog {

@@ -36,18 +36,38 @@ func (l *lane) deliver(ctx, sending context.Context, entries []gateway.Entry) er
 				return errMoved
 			}
 		}
-		n := l.share(b)
-		if n = l.job.throttle(ctx, n); n == 0 {
-			break
-		}
-		if n = l.afford(ctx, b, n); n == 0 || !l.f.gate.enter(ctx, l.place, l.track.priority) {
-			break
-		}
-		err := l.attempt(ctx, sending, b, n)
-		l.f.gate.leave(l.place)
-		if err != nil {
+		if err := l.step(ctx, sending, b); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// step sends a part of the batch, as soon as it may, or sets aside what is not to be sent at all. Its error is the log's.
+func (l *lane) step(ctx, sending context.Context, b *batch) error {
+	n, dead := l.unwanted(b)
+	if n > 0 {
+		return l.settle(ctx, b, n, dead)
+	}
+	l.trial.about(b.matched[0].Offset)
+	if n = l.timely(ctx, b, l.share(b)); n == 0 {
+		return nil
+	}
+	if n = l.job.throttle(ctx, n); n == 0 {
+		return nil
+	}
+	for l.afford(ctx, b, n) && l.f.gate.enter(ctx, l.place, l.track.priority, l.trial.on()) {
+		n, paid := l.pay(ctx, b, n)
+		if n == 0 { // another lane was faster
+			l.f.gate.leave(l.place)
+			continue
+		}
+		defer l.f.gate.leave(l.place)
+		if l.trial.probes() {
+			l.f.refund(paid)
+			return l.probe(ctx, sending, b)
+		}
+		return l.attempt(ctx, sending, b, n, paid)
 	}
 	return nil
 }
@@ -147,16 +167,13 @@ func (l *lane) share(b *batch) int {
 	return n
 }
 
-// attempt sends the first n events of the batch that are not expired, and settles what can be. It returns after the pause that a failure
-// asks for. Its error is the log's.
-func (l *lane) attempt(ctx, sending context.Context, b *batch, n int) error {
+// attempt sends the first n events of the batch that are not expired, and settles what can be. After a failure nothing of its priority
+// enters the gate before the pause that it asks for. What does not go out is taken off the bill. Its error is the log's.
+func (l *lane) attempt(ctx, sending context.Context, b *batch, n int, paid bill) error {
 	f := l.f
-	now := f.trustedNow()
-	if l.job != nil { // somebody asked for it
-		now = time.Time{}
-	}
-	part, places, expired := b.part(n, now)
+	part, places, expired := b.part(n, l.now())
 	if len(part) == 0 {
+		f.refund(paid)
 		return l.settle(ctx, b, n, expired)
 	}
 	b.last = time.Now()
@@ -166,6 +183,7 @@ func (l *lane) attempt(ctx, sending context.Context, b *batch, n int) error {
 	b.attempts++
 	err := f.o.Sink.Send(sending, part)
 	took := time.Since(b.last)
+	f.correct(paid, part, err)
 	done, dead, cause := outcome(part, err)
 	f.noteAttempt(l, part, b.last, took, done, err)
 	f.duplicates(l, known(err, done))
@@ -208,15 +226,73 @@ func (l *lane) attempt(ctx, sending context.Context, b *batch, n int) error {
 		f.wasUp.Store(true)
 		return nil
 	}
-	f.gate.mark(down(cause))
 	if upTo == 0 {
 		l.trial.failed(len(part), cause)
 	}
-	pause(ctx, l.backoff.after(cause))
-	if upTo == 0 && l.trial.probes() && ctx.Err() == nil {
-		return l.probe(ctx, sending, b, cause)
-	}
+	l.failed(cause)
 	return nil
+}
+
+// failed lets the lane, and all that is not more urgent, wait after a failure.
+func (l *lane) failed(cause error) {
+	down := down(cause)
+	l.f.gate.mark(down)
+	l.f.gate.hold(l.track.priority, l.backoff.after(cause), !down)
+}
+
+// unwanted is how many of the batch, from the first on, are not to be sent at all: what has expired, and what no month's budget has room for. All of
+// them are dead.
+func (l *lane) unwanted(b *batch) (n int, dead []casualty) {
+	now := l.now()
+	for n < len(b.matched) {
+		err := l.f.tooMuch(&b.matched[n], l.track.priority)
+		if !now.IsZero() && b.expired(n, now) {
+			err = errExpired
+		}
+		if err == nil {
+			break
+		}
+		dead = append(dead, casualty{n, err})
+		n++
+	}
+	return n, dead
+}
+
+// now is the time by which the lane's events expire; zero if none does.
+func (l *lane) now() time.Time {
+	switch {
+	case l.job != nil: // somebody asked for it
+		return time.Time{}
+	case l.f.o.Acts: // see timely
+		return time.Now()
+	}
+	return l.f.trustedNow()
+}
+
+// timely is how many of the first n events may be sent although the clock may not be known. A sink that acts on the world gets nothing that
+// may be too old: what came in an earlier boot, and can expire, waits for the clock. 0 after a moment of that.
+func (l *lane) timely(ctx context.Context, b *batch, n int) int {
+	f := l.f
+	if !f.o.Acts || l.job != nil || !f.trustedNow().IsZero() {
+		return n
+	}
+	boot := f.o.Log.Status().BootFirst
+	for i := range b.matched[:n] {
+		if b.matched[i].Offset >= boot {
+			break
+		}
+		if b.expires(i) {
+			if i > 0 {
+				return i
+			}
+			f.mu.Lock()
+			f.hold("the clock is not synchronised, and the next event is of an earlier boot and may have expired")
+			f.mu.Unlock()
+			pause(ctx, time.Second)
+			return 0
+		}
+	}
+	return n
 }
 
 // down says whether a failure means that there is no getting through now.
@@ -247,6 +323,16 @@ func (b *batch) part(n int, now time.Time) (part []gateway.Entry, places []int, 
 		places = append(places, i)
 	}
 	return part, places, expired
+}
+
+// expires says whether the matched event i ever does.
+func (b *batch) expires(i int) bool {
+	route := anyRoute
+	if b.routes != nil {
+		route = b.routes[i]
+	}
+	_, ok := expiry(&b.matched[i], route)
+	return ok
 }
 
 // expired says whether the matched event i is not worth delivering any more.

@@ -19,8 +19,11 @@ const letterAges = 10 * time.Minute
 
 // letterBook knows the dead letters that there are, the oldest first, so that they can be bounded. Guarded by f.mu.
 type letterBook struct {
-	letters []bookedLetter
+	letters map[string]*bookedLetter // by key
+	order   []*bookedLetter          // the oldest first; those that are gone are among them
 	bytes   int64
+	// news are the letters that were booked, and those that were deleted, since the log is being read; nil while it is not.
+	news []news
 }
 
 type bookedLetter struct {
@@ -28,42 +31,80 @@ type bookedLetter struct {
 	parts int
 	bytes int64
 	at    time.Time // of the last attempt
+	gone  bool
 }
 
-// readBook finds the letters in the log.
+// news is a letter that came or went.
+type news struct {
+	letter bookedLetter
+	gone   bool
+}
+
+// readBook finds the letters in the log. What comes and goes meanwhile is added.
 func (f *Forwarder) readBook() error {
-	var book letterBook
+	f.mu.Lock()
+	f.book.news = []news{}
+	f.mu.Unlock()
+	var found []bookedLetter
 	err := stored(f.o.Log, deadPrefix+f.o.Name+"/", func(s *storedLetter) error {
-		book.add(bookedLetter{key: s.key, parts: len(s.parts), bytes: s.size(), at: s.letter().Last})
+		found = append(found, bookedLetter{key: s.key, parts: len(s.parts), bytes: s.size(), at: s.letter().Last})
 		return nil
 	})
-	slices.SortStableFunc(book.letters, func(a, b bookedLetter) int { return a.at.Compare(b.at) })
+	slices.SortStableFunc(found, func(a, b bookedLetter) int { return a.at.Compare(b.at) })
+	book := letterBook{letters: map[string]*bookedLetter{}}
+	for _, l := range found {
+		book.add(l)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for _, n := range f.book.news {
+		if n.gone {
+			book.remove(n.letter.key)
+			continue
+		}
+		book.add(n.letter)
+	}
 	f.book = book
 	return err
 }
 
 func (k *letterBook) add(l bookedLetter) {
-	if i := slices.IndexFunc(k.letters, func(other bookedLetter) bool { return other.key == l.key }); i >= 0 && len(k.letters) > 0 {
-		k.bytes -= k.letters[i].bytes // the same event has died again
-		k.letters = slices.Delete(k.letters, i, i+1)
-	}
-	k.letters = append(k.letters, l)
+	k.remove(l.key) // the same event has died again
+	k.letters[l.key] = &l
+	k.order = append(k.order, &l)
 	k.bytes += l.bytes
+	if k.news != nil {
+		k.news = append(k.news, news{letter: l})
+	}
+}
+
+func (k *letterBook) remove(key string) {
+	l := k.letters[key]
+	if l == nil {
+		return
+	}
+	l.gone = true
+	k.bytes -= l.bytes
+	delete(k.letters, key)
+	if k.news != nil {
+		k.news = append(k.news, news{letter: *l, gone: true})
+	}
 }
 
 // drop takes the oldest letters out that the bounds do not leave, and returns how to delete them. now is zero where the clock is not known.
 func (k *letterBook) drop(b LetterBounds, now time.Time) (gone []bookedLetter, kv []gateway.KeyValue) {
-	for len(k.letters) > 0 && len(kv) < 4*letterCount {
-		l := k.letters[0]
+	for len(k.order) > 0 && len(kv) < 4*letterCount {
+		l := k.order[0]
 		old := b.Age > 0 && !now.IsZero() && now.Sub(l.at) > b.Age
-		if !old && (b.Bytes == 0 || k.bytes <= b.Bytes) {
+		if !l.gone && !old && (b.Bytes == 0 || k.bytes <= b.Bytes) {
 			break
 		}
-		k.bytes -= l.bytes
-		k.letters = k.letters[1:]
-		gone = append(gone, l)
+		k.order = k.order[1:]
+		if l.gone {
+			continue
+		}
+		k.remove(l.key)
+		gone = append(gone, *l)
 		kv = append(kv, gateway.KeyValue{Key: l.key})
 		for n := range l.parts {
 			kv = append(kv, gateway.KeyValue{Key: partKey(l.key, n+1)})

@@ -36,8 +36,9 @@ type Options struct {
 	Linger time.Duration
 	// Letters bounds the dead letters.
 	Letters LetterBounds
-	// NoProbes says that nothing may be sent twice to find out whether it is an event or the endpoint that fails: for sinks that act on the world.
-	NoProbes bool
+	// Acts says that the sink acts on the world: nothing is sent to it twice to find out whether it is an event or the endpoint that fails, and nothing
+	// that may have expired while the clock was not known.
+	Acts bool
 	// Outcomes appends an event of type gateway.outcome for each event that was delivered or set aside, in the write that settles it.
 	Outcomes bool
 	// ID is the gateway's, for the source of such events.

@@ -33,12 +33,15 @@ func (f *Forwarder) outcomes(b *batch, dead []casualty, from, upTo int) (events 
 			continue // there is nothing in it that JSON has no form for
 		}
 		events = append(events, gateway.Event{
-			Source: "//" + url.PathEscape(f.o.ID) + "/forwarder/" + f.o.Name, Type: gateway.TypeOutcome, Subject: gateway.TopicOutcome,
+			Source: f.source(), Type: gateway.TypeOutcome, Subject: gateway.TopicOutcome,
 			DataContentType: "application/json", Data: data,
 		})
 	}
 	return events
 }
+
+// source is the CloudEvents source of the forwarder's own events.
+func (f *Forwarder) source() string { return "//" + url.PathEscape(f.o.ID) + "/forwarder/" + f.o.Name }
 
 const (
 	// outcomeBytes and outcomeCount bound the outcomes of one write, and outcomeText a text in one of them.

@@ -2,6 +2,8 @@ package forwarder
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"gateway"
 )
@@ -10,52 +12,64 @@ import (
 const probeBack = 200
 
 // probe sends something else, to see whether it is the endpoint or the event that fails. What is sent was delivered before,
-// so the receiver drops it by its ID, and no order is broken. Without anything of the kind nothing is blamed.
-func (l *lane) probe(ctx, sending context.Context, b *batch, cause error) error {
+// so the receiver drops it by its ID, and no order is broken; where there is nothing of the kind, it is an event of the gateway's own.
+func (l *lane) probe(ctx, sending context.Context, b *batch) error {
 	f := l.f
-	if f.o.NoProbes {
+	if f.o.Acts {
+		l.trial.unprobed()
 		return nil
 	}
-	known, ok := l.known(ctx, b)
-	if !ok {
-		return nil
-	}
-	sent := []gateway.Entry{known}
+	cause := l.trial.cause
+	sent := []gateway.Entry{l.known(ctx, b)}
+	f.charge(sent, l.late(b))
 	done, dead, refusal := outcome(sent, f.o.Sink.Send(sending, sent))
 	if sending.Err() != nil {
 		return nil
 	}
 	f.attempted(refusal, 1-done)
-	f.gate.mark(refusal != nil && down(refusal))
-	if !l.trial.probed(done == 1 && len(dead) == 0) {
+	through := done == 1 && len(dead) == 0
+	poison := l.trial.probed(through)
+	if !through && refusal != nil {
+		l.failed(refusal)
 		return nil
 	}
+	f.gate.mark(false)
+	f.gate.hold(l.track.priority, l.backoff.after(cause), false)
+	if !poison {
+		return nil
+	}
+	l.backoff.progress()
 	l.trial.progressed(f.o.BatchSize)
 	return l.settle(ctx, b, 1, []casualty{{0, &errPoison{cause}}})
 }
 
 // known is an event that was delivered: the last one of this run or, if there is none, one that is still in the log; or an event of
-// another source, which will be sent once more in its turn.
-func (l *lane) known(ctx context.Context, b *batch) (gateway.Entry, bool) {
+// another source, which will be sent once more in its turn; or one that says nothing but that it is a probe.
+func (l *lane) known(ctx context.Context, b *batch) gateway.Entry {
 	f := l.f
 	f.mu.Lock()
 	recent := f.recent
 	f.mu.Unlock()
 	if recent.Offset != 0 {
-		return recent, true
+		return recent
 	}
 	if e, ok := l.before(ctx, b.matched[0].Offset); ok {
-		return e, true
-	}
-	if isGap(&b.matched[0].Event) {
-		return gateway.Entry{}, false
+		return e
 	}
 	for i := range b.matched {
 		if e := &b.matched[i].Event; e.Source != b.matched[0].Event.Source && !isGap(e) {
-			return b.matched[i], true
+			return b.matched[i]
 		}
 	}
-	return gateway.Entry{}, false
+	return f.ownProbe(b.matched[0].Offset)
+}
+
+// ownProbe is an event of the gateway's own. It is in no log.
+func (f *Forwarder) ownProbe(at gateway.Offset) gateway.Entry {
+	now := time.Now()
+	return gateway.Entry{Offset: at, Received: now, Event: gateway.Event{
+		ID: fmt.Sprintf("probe-%s-%d-%d", f.o.Name, at, now.UnixNano()), Source: f.source(), Type: gateway.TypeProbe, Subject: gateway.TopicProbe, Time: now,
+	}}
 }
 
 // before is the newest event before offset that goes by this lane.

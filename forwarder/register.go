@@ -57,6 +57,9 @@ func (f *Forwarder) place() ([]track, error) {
 	}
 	at := max(s.First, 1) - 1
 	change := gateway.Batch{}
+	if len(known) == 0 { // its places were forgotten: what it settled with them counts no longer
+		f.memory = memory{}
+	}
 	switch {
 	case len(known) > 0:
 		at = f.handOver(known)

@@ -25,7 +25,12 @@ func newRequeue(log Scanner, name string) *requeue {
 
 // Poke tells a forwarder that runs that its dead letters were requeued or dropped. Safe for concurrent use.
 func (f *Forwarder) Poke() {
-	if err := f.readBook(); err != nil {
+	// What was submitted so far has to be durable before the log is read: it has no other way to be found.
+	err := f.durably(gateway.Batch{KV: []gateway.KeyValue{{Key: requeuePrefix + f.o.Name}}}) // there is none: only its turn counts
+	if err == nil {
+		err = f.readBook()
+	}
+	if err != nil {
 		f.o.Logger.Warn("the dead letters cannot be counted", "err", err)
 	}
 	wake(f.requeue.poked)

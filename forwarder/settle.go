@@ -2,8 +2,10 @@ package forwarder
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gateway"
@@ -72,17 +74,41 @@ func (l *lane) settleStep(ctx context.Context, b *batch, from, upTo int, letters
 			to = b.entries[entries].Offset
 		}
 	}
-	change := gateway.Batch{KV: letters, Events: outcomes}
+	var done []gateway.KeyValue
 	if l.job != nil && l.job.settled != nil {
-		change.KV = append(change.KV, l.job.settled(b.entries[b.settled:entries])...)
+		done = l.job.settled(b.entries[b.settled:entries])
 	}
-	if err := l.submit(ctx, to, change); err != nil {
+	err := l.submit(ctx, to, gateway.Batch{KV: slices.Concat(letters, done), Events: outcomes})
+	if errors.Is(err, gateway.ErrPermanent) { // too large for the log, whatever made it so: the events are in the log, what is said about them is not worth a stop
+		l.f.o.Logger.Error("what was to be kept about settled events is too large for the log", "letters", len(letters), "outcomes", len(outcomes), "offset", uint64(to), "cause", err)
+		err = l.submit(ctx, to, gateway.Batch{KV: append(shortened(letters), done...)})
+	}
+	if err != nil {
 		return err
 	}
 	skipped := b.skipped(b.settled, entries, upTo-from)
 	b.settled = entries
 	l.f.settledTo(l, to, b, upTo-from-len(letters), skipped, len(letters))
 	return nil
+}
+
+// shortened are the letters without their events.
+func shortened(letters []gateway.KeyValue) []gateway.KeyValue {
+	short := make([]gateway.KeyValue, len(letters))
+	for i, kv := range letters {
+		var d deadLetter
+		if err := json.Unmarshal(kv.Value, &d); err != nil {
+			d.Cause = err.Error()
+		}
+		d.Event, d.RawEvent, d.Parts = nil, nil, 0
+		d.Cause = "the event is too large for a letter; " + d.Cause
+		value, err := json.Marshal(d)
+		if err != nil {
+			value = []byte("{}")
+		}
+		short[i] = gateway.KeyValue{Key: kv.Key, Value: value}
+	}
+	return short
 }
 
 // skip settles a batch of which nothing matches. The cursor is not written for each.

@@ -3,6 +3,8 @@ package forwarder
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"gateway"
@@ -41,48 +43,119 @@ func (l *lane) late(b *batch) bool {
 	return time.Since(b.matched[0].Received) > behindTime+l.f.o.Linger
 }
 
-// afford waits until the first n events of the batch, or at least one, are within the budget, and returns how many of them are; 0 if ctx ended.
-func (l *lane) afford(ctx context.Context, b *batch, n int) int {
+// bill is what a Send costs. What has expired costs nothing.
+type bill struct {
+	bytes, events int
+	late          bool
+}
+
+// afford waits until the first n events of the batch, or at least one, are within the budget; false if ctx ended.
+func (l *lane) afford(ctx context.Context, b *batch, n int) bool {
 	f := l.f
-	if f.spent.free() {
-		return n
-	}
-	for ctx.Err() == nil {
-		late := l.late(b)
+	for !f.spent.free() {
 		f.mu.Lock()
-		n, bytes := f.within(b, n, late)
-		now := time.Now()
-		wait, why := f.spent.wait(bytes, n, late, l.track.priority, now)
-		if wait == 0 {
-			f.spent.take(bytes, n, late, now)
-			save := f.unsaved(bytes, now)
-			f.mu.Unlock()
-			f.saveSpent(ctx, save)
-			return n
-		}
-		if why != "" {
+		_, _, wait, why := l.price(b, n)
+		if wait > 0 && why != "" {
 			f.hold(why)
 		}
 		f.mu.Unlock()
-		pause(ctx, min(wait, holdMost))
+		if wait == 0 {
+			break
+		}
+		if !pause(ctx, min(wait, holdMost)) {
+			return false
+		}
 	}
-	return 0
+	return ctx.Err() == nil
 }
 
-// within is how many of n events a full bucket holds, and their bytes. f.mu is held.
-func (f *Forwarder) within(b *batch, n int, late bool) (count, bytes int) {
-	most, events := f.spent.limits(late)
-	if events > 0 {
-		n = min(n, max(events, 1))
+// pay takes the first n events of the batch, or as many as are within the budget, off it, and returns how many they are, and what they cost. 0: none is within
+// the budget any more.
+func (l *lane) pay(ctx context.Context, b *batch, n int) (int, bill) {
+	f := l.f
+	if f.spent.free() {
+		return n, bill{}
 	}
+	f.mu.Lock()
+	n, due, wait, _ := l.price(b, n)
+	if wait > 0 {
+		f.mu.Unlock()
+		return 0, bill{}
+	}
+	f.spent.take(due.bytes, due.events, due.late, time.Now())
+	save := f.unsaved(due.bytes, time.Now())
+	f.mu.Unlock()
+	f.saveSpent(ctx, save)
+	return n, due
+}
+
+// price is how many of the first n events may be sent together, what they cost, and how long until that is within the budget, and what for. f.mu is held.
+func (l *lane) price(b *batch, n int) (count int, due bill, wait time.Duration, why string) {
+	late := l.late(b)
+	count, due = l.f.within(b, n, late, l.track.priority, l.now())
+	wait, why = l.f.spent.wait(due.bytes, due.events, late, l.track.priority, time.Now())
+	return count, due, wait, why
+}
+
+// within is how many of n events a full bucket and the rest of the month hold, and what they cost. f.mu is held.
+func (f *Forwarder) within(b *batch, n int, late bool, priority int, now time.Time) (count int, due bill) {
+	most, events := f.spent.limits(late, priority)
+	due.late = late
 	for i := range b.matched[:n] {
-		size := f.bytesOf(&b.matched[i])
-		if i > 0 && most > 0 && bytes+size > most {
-			return i, bytes
+		if !now.IsZero() && b.expired(i, now) {
+			continue
 		}
-		bytes += size
+		size := f.bytesOf(&b.matched[i])
+		if due.events > 0 && (most > 0 && due.bytes+size > most || events > 0 && due.events == events) {
+			return i, due
+		}
+		due.bytes += size
+		due.events++
 	}
-	return n, bytes
+	return n, due
+}
+
+// tooMuch is why an event is set aside that a whole month's budget has no room for.
+func (f *Forwarder) tooMuch(e *gateway.Entry, priority int) error {
+	month := f.o.Budget.Month
+	if month == 0 || f.spent.urgent(priority) {
+		return nil
+	}
+	size := int64(f.bytesOf(e))
+	if size <= month {
+		return nil
+	}
+	return gateway.Permanent(fmt.Errorf("it takes %d bytes, which is more than budget.month, %d", size, month))
+}
+
+// refund gives back what was not sent.
+func (f *Forwarder) refund(unused bill) {
+	if unused.bytes == 0 && unused.events == 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.spent.take(-unused.bytes, -unused.events, unused.late, time.Now())
+	f.spentSince -= unused.bytes
+}
+
+// correct makes the bill what was sent: nothing if the attempt came to nothing before it began.
+func (f *Forwarder) correct(b bill, part []gateway.Entry, err error) {
+	if f.spent.free() {
+		return
+	}
+	if !errors.Is(err, gateway.ErrUnsent) {
+		for i := range part {
+			b.bytes -= f.bytesOf(&part[i])
+		}
+		b.events -= len(part)
+	}
+	f.refund(b)
+}
+
+// charge takes off what is sent whatever the budget says.
+func (f *Forwarder) charge(sent []gateway.Entry, late bool) {
+	f.correct(bill{late: late}, sent, nil)
 }
 
 // hold says for what delivery waits. f.mu is held.

@@ -10,10 +10,13 @@ import (
 // one, until an event stands alone; what succeeds doubles it again. An event that fails alone is poison only if, time and again,
 // another event gets through right after it: a link that is merely down lets nothing through.
 type trial struct {
-	size        int // how many events are sent at once; 0: as many as there are
-	failures    int // in a row
-	alone       int // of the event that stands alone
-	convictions int // how often another event got through after that
+	at          gateway.Offset // the first event that it is about
+	size        int   // how many events are sent at once; 0: as many as there are
+	failures    int   // in a row
+	alone       int   // of the event that stands alone
+	convictions int   // how often another event got through after that
+	due         bool  // another event is to be tried now
+	cause       error // of the last failure alone
 }
 
 const (
@@ -23,6 +26,13 @@ const (
 	poisonAfter       = 3
 	poisonConvictions = 3
 )
+
+// about says which event is the first of the batch: what is known of another one is no charge against it.
+func (t *trial) about(at gateway.Offset) {
+	if t.at != at {
+		*t = trial{at: at, size: t.size}
+	}
+}
 
 // limit is how many of n events may be sent at once.
 func (t *trial) limit(n int) int {
@@ -34,7 +44,7 @@ func (t *trial) limit(n int) int {
 
 // progressed says that something was settled, of a batch that may have up to max.
 func (t *trial) progressed(max int) {
-	t.failures, t.alone, t.convictions = 0, 0, 0
+	t.failures, t.alone, t.convictions, t.due, t.cause = 0, 0, 0, false, nil
 	if t.size *= 2; t.size >= max {
 		t.size = 0
 	}
@@ -48,7 +58,8 @@ func (t *trial) failed(n int, cause error) {
 	t.failures++
 	if n == 1 {
 		t.alone++
-		t.size = 1
+		t.size, t.cause = 1, cause
+		t.due = t.alone >= poisonAfter
 		return
 	}
 	if t.failures >= bisectAfter {
@@ -59,11 +70,18 @@ func (t *trial) failed(n int, cause error) {
 // refused says that n events were refused as a whole, for ever.
 func (t *trial) refused(n int) { t.size = max(n/2, 1) }
 
+// on says that it is being found out which event is to blame: nothing else may be sent meanwhile, lest it fails for it or it for that.
+func (t *trial) on() bool { return t.failures >= bisectAfter }
+
 // probes says that it is time to try another event.
-func (t *trial) probes() bool { return t.alone >= poisonAfter }
+func (t *trial) probes() bool { return t.due }
+
+// unprobed says that there is nothing to try.
+func (t *trial) unprobed() { t.due, t.alone = false, 0 }
 
 // probed takes the outcome in, and says whether the event that stands alone is poison.
 func (t *trial) probed(through bool) (poison bool) {
+	t.due = false
 	t.alone = poisonAfter - 1 // once more, and the next probe
 	if !through {
 		t.convictions = 0
@@ -74,10 +92,10 @@ func (t *trial) probed(through bool) (poison bool) {
 	return t.convictions >= poisonConvictions
 }
 
-// suspicious says whether a failure may be an event's: not if the endpoint refuses us, or asks us to wait.
+// suspicious says whether a failure may be an event's: not if nothing went out, the endpoint refuses us, or it asks us to wait.
 func suspicious(cause error) bool {
 	var wait *gateway.RetryAfter
-	return !errors.Is(cause, gateway.ErrBlocked) && !errors.As(cause, &wait)
+	return !errors.Is(cause, gateway.ErrBlocked) && !errors.Is(cause, gateway.ErrUnsent) && !errors.As(cause, &wait)
 }
 
 // errPoison is the cause of a dead letter: err is what the event did each time.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -105,76 +106,74 @@ func later(err error) error { return &gateway.RetryAfter{After: waitAgain, Err: 
 // errNoSubscriber is why an event waits that requires a subscriber.
 var errNoSubscriber = errors.New("no session subscribed to it (require_subscriber)")
 
-// Send publishes the batch in its order, and waits until it is routed.
+// Send publishes the batch in its order, up to the first event that has to wait, and waits until that is routed. What was published is not published
+// again: the error of the events behind it is that of the one that waits. With RequireAck events go one by one.
 func (l *localSink) Send(ctx context.Context, batch []gateway.Entry) error {
 	if l.closed.Load() {
 		return fmt.Errorf("publish locally: %w", gateway.ErrClosed)
 	}
 	errs := make([]error, len(batch))
-	topics := map[string]bool{}
-	missing := map[string]error{} // topics without a subscriber: what follows on one must not overtake
-	failed := 0
-	var stop error
-	for next := 0; next < len(batch) && stop == nil; {
-		bt := l.b.newBatch(l.s, nil)
-		first := next
-		for ; next < len(batch) && len(bt.routes) < l.each && len(bt.arena) < batchSize; next++ {
-			if errs[next] = l.add(bt, &batch[next].Event, missing, topics); errs[next] != nil {
-				failed++
-			}
-		}
-		if stop = l.b.router.deliver(ctx, bt); stop == nil {
+	next, stop := 0, error(nil)
+	for next < len(batch) && stop == nil {
+		var topic string
+		next, topic, stop = l.part(ctx, batch, next, errs)
+		if topic == "" || !l.o.RequireAck {
 			continue
 		}
-		for i := first; i < len(batch); i++ { // what was not looked at has no error of its own
-			if errs[i] == nil {
-				errs[i] = fmt.Errorf("publish locally: %w", stop)
-				failed++
-			}
+		if stop = l.acknowledged(ctx, map[string]bool{topic: true}); stop != nil {
+			next-- // it was the only one of its part
 		}
 	}
-	if stop == nil && l.o.RequireAck {
-		if err := l.acknowledged(ctx, topics); err != nil {
-			for i := range errs {
-				if errs[i] == nil {
-					errs[i] = err
-					failed++
-				}
-			}
-		}
+	for i := next; i < len(batch); i++ {
+		errs[i] = stop
 	}
-	switch failed {
-	case 0:
-		return nil
-	case len(batch):
-		if !errors.Is(errs[0], gateway.ErrPermanent) {
-			return errs[0]
-		}
+	if next == 0 && stop != nil {
+		return stop
 	}
-	return &gateway.BatchError{Errors: errs}
+	if slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
+		return &gateway.BatchError{Errors: errs}
+	}
+	return nil
 }
 
-// add adds e to bt, or says why it cannot be published.
-func (l *localSink) add(bt *batch, e *gateway.Event, missing map[string]error, topics map[string]bool) error {
+// part publishes what of the batch goes at once, from first on, and returns the next, and the topic of the last one that was published. stop is why the next has to wait,
+// nil if it does not; what can never be published has its error in errs.
+func (l *localSink) part(ctx context.Context, batch []gateway.Entry, first int, errs []error) (next int, topic string, stop error) {
+	most := l.each
+	if l.o.RequireAck {
+		most = 1
+	}
+	bt := l.b.newBatch(l.s, nil)
+	for next = first; next < len(batch) && len(bt.routes) < most && len(bt.arena) < batchSize; next++ {
+		added, err := l.add(bt, &batch[next].Event)
+		if err != nil && !errors.Is(err, gateway.ErrPermanent) {
+			stop = err
+			break
+		}
+		if errs[next] = err; err == nil {
+			topic = added
+		}
+	}
+	if err := l.b.router.deliver(ctx, bt); err != nil { // nothing of it was published
+		return first, "", fmt.Errorf("publish locally: %w", err)
+	}
+	return next, topic, stop
+}
+
+// add adds e to bt and returns its topic, or says why it cannot be published.
+func (l *localSink) add(bt *batch, e *gateway.Event) (topic string, err error) {
 	p, err := l.publish(e)
 	if err != nil {
-		return gateway.Permanent(err)
-	}
-	if err, known := missing[p.topic]; known {
-		return err
+		return "", gateway.Permanent(err)
 	}
 	if l.o.RequireSubscriber && !l.b.router.subscribed(p.topic) {
-		missing[p.topic] = later(fmt.Errorf("publish locally to the topic %.128q: %w", p.topic, errNoSubscriber))
+		return "", later(fmt.Errorf("publish locally to the topic %.128q: %w", p.topic, errNoSubscriber))
 	}
-	if l.o.RequireAck && !topics[p.topic] && !l.b.router.listening(p.topic) {
-		missing[p.topic] = later(fmt.Errorf("publish locally to the topic %.128q: %w", p.topic, errNobodyNow))
+	if l.o.RequireAck && !l.b.router.listening(p.topic) {
+		return "", later(fmt.Errorf("publish locally to the topic %.128q: %w", p.topic, errNobodyNow))
 	}
-	if missing[p.topic] != nil {
-		return missing[p.topic]
-	}
-	topics[p.topic] = true
 	bt.addRoute(&p, -1)
-	return nil
+	return p.topic, nil
 }
 
 // publish makes a publish of e.

@@ -22,12 +22,15 @@ func TestLocalSinkWaitsForASubscriber(t *testing.T) {
 	s := newLocal(t, b, func(o *LocalOptions) { o.RequireSubscriber = true })
 	device(t, addr, 4, hello{id: "b"}, "$share/g/cmd/b")
 	batch := append(localEntries("cmd/a", 1, 2), localEntries("cmd/b", 3, 1)...)
-	err := s.Send(t.Context(), batch)
+	if err := s.Send(t.Context(), batch); !errors.Is(err, errNoSubscriber) || errors.As(err, new(*gateway.BatchError)) {
+		t.Fatalf("got %v, want %v for all: nothing was published", err, errNoSubscriber)
+	}
+	err := s.Send(t.Context(), append(localEntries("cmd/b", 0, 1), batch...))
 	var parts *gateway.BatchError
 	if !errors.As(err, &parts) {
 		t.Fatalf("got %v, want a BatchError", err)
 	}
-	for i, want := range []error{errNoSubscriber, errNoSubscriber, nil} {
+	for i, want := range []error{nil, errNoSubscriber, errNoSubscriber, errNoSubscriber} { // what is behind one that waits is not published
 		got := parts.Errors[i]
 		if !errors.Is(got, want) || errors.Is(got, gateway.ErrPermanent) || errors.Is(got, gateway.ErrBlocked) {
 			t.Errorf("event %d: got %v, want %v without a class", i, got, want)

@@ -183,6 +183,8 @@ func findEvent(ctx context.Context, log admin.EventLog, event string) (e gateway
 
 // Forget implements admin.Delivery.
 func (c control) Forget(ctx context.Context, name string) error {
+	c.reloading.Lock() // it may be about to come back
+	defer c.reloading.Unlock()
 	if c.fleet.named(name) != nil {
 		return fmt.Errorf("forwarder %s is in the configuration: take it out of the file and reload first", name)
 	}

@@ -133,10 +133,11 @@ func (f *fleet) change(plans []forwarderPlan) (r gateway.Reloaded, err error) {
 		return r, gateway.ErrClosed
 	}
 	var errs []error
+	var gone []*member
 	for _, m := range slices.Clone(f.members) { // first: another may take over its place
 		if !slices.ContainsFunc(plans, func(p forwarderPlan) bool { return p.options.Name == m.name() }) {
 			errs = append(errs, m.halt())
-			r.Removed = append(r.Removed, m.name())
+			gone = append(gone, m)
 			f.members = slices.DeleteFunc(f.members, func(other *member) bool { return other == m })
 		}
 	}
@@ -150,10 +151,11 @@ func (f *fleet) change(plans []forwarderPlan) (r gateway.Reloaded, err error) {
 		case m == nil:
 			if m, err = f.open(p); err != nil {
 				errs = append(errs, err)
-				continue
+				m, gone = f.former(p, gone)
+			} else {
+				f.launch(m)
+				r.Added = append(r.Added, m.name())
 			}
-			f.launch(m)
-			r.Added = append(r.Added, m.name())
 		case !reflect.DeepEqual(m.plan.config, p.config):
 			if m, err = f.replace(m, p); err != nil {
 				errs = append(errs, err)
@@ -165,8 +167,27 @@ func (f *fleet) change(plans []forwarderPlan) (r gateway.Reloaded, err error) {
 			next = append(next, m)
 		}
 	}
+	for _, m := range gone {
+		r.Removed = append(r.Removed, m.name())
+	}
 	f.members = next
 	return r, errors.Join(errs...)
+}
+
+// former starts the forwarder again, of those that are gone, that was to have another name by the plan p, which failed: it still has its places. It returns nil
+// if there is none. f.mu is held.
+func (f *fleet) former(p forwarderPlan, gone []*member) (again *member, rest []*member) {
+	i := slices.IndexFunc(gone, func(m *member) bool { return m.name() == p.options.RenamedFrom })
+	if i < 0 || len(placesOf(f.log, p.options.RenamedFrom)) == 0 {
+		return nil, gone
+	}
+	m, err := f.open(gone[i].plan)
+	if err != nil {
+		f.logger.Error("a forwarder cannot be started as it was", "forwarder", gone[i].name(), "error", err)
+		return nil, gone
+	}
+	f.launch(m)
+	return m, slices.Delete(gone, i, i+1)
 }
 
 // replace ends m and starts it by the plan p; if that cannot be, as it was. It returns nil where not even that can be. f.mu is held.
@@ -253,22 +274,24 @@ func (f *fleet) forget(ctx context.Context, name string) error {
 
 // forget gives up the places in the log of the named forwarder.
 func forget(ctx context.Context, log *buffer.Log, name string) error {
-	var cursors []string
+	cursors := placesOf(log, name)
+	if len(cursors) == 0 {
+		return errNoPlace
+	}
+	if _, err := log.Commit(ctx, gateway.Batch{Forget: cursors, KV: forwarder.Memories(name)}); err != nil {
+		return fmt.Errorf("forget forwarder %s: %w", name, err)
+	}
+	return nil
+}
+
+// placesOf are the cursors of the named forwarder.
+func placesOf(log *buffer.Log, name string) (cursors []string) {
 	for cursor := range log.Status().Cursors {
 		if owner, ok := forwarder.OwnerOf(cursor); ok && owner == name {
 			cursors = append(cursors, cursor)
 		}
 	}
-	if len(cursors) == 0 {
-		return errNoPlace
-	}
-	if err := log.DropCursor(ctx, cursors...); err != nil {
-		return fmt.Errorf("forget forwarder %s: %w", name, err)
-	}
-	if _, err := log.Commit(ctx, gateway.Batch{KV: forwarder.Memories(name)}); err != nil {
-		return fmt.Errorf("forget forwarder %s: %w", name, err)
-	}
-	return nil
+	return cursors
 }
 
 var errNoPlace = errors.New("the log has no place of that forwarder")

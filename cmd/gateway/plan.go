@@ -161,7 +161,7 @@ func planForwarder(id string, f *configs.Forwarder) (forwarderPlan, error) {
 	case configs.SinkLocal:
 		l := &f.Sink.Local
 		o := mqtt.LocalOptions{Topic: l.Topic, Prefix: l.Prefix, Format: l.Format, Retain: l.Retain, RequireSubscriber: l.Wait == "subscriber", RequireAck: l.Wait == "acknowledgement"}
-		fp.options.NoProbes = true // a command is carried out once
+		fp.options.Acts = true // a command is carried out once
 		fp.openSink = func(_ *slog.Logger, p parts) (gateway.Sink, error) { return p.broker.LocalSink(o) }
 		return fp, nil
 	case configs.SinkFile:

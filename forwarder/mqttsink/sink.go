@@ -121,7 +121,7 @@ func (s *Sink) ready(ctx context.Context) (*session, error) {
 	}
 	n, err := s.connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, gateway.Unsent(err)
 	}
 	if !s.keep(n) {
 		n.close()

@@ -22,6 +22,7 @@ type FakeLog struct {
 	kv      map[string][]byte
 	batches []gateway.Batch
 	refuse  func(gateway.Batch) error
+	boot    gateway.Offset // Status().BootFirst
 	fails   error
 	grew    chan struct{} // closed and replaced when entries are added
 }
@@ -37,6 +38,13 @@ var _ gateway.Appender = (*FakeLog)(nil)
 func (l *FakeLog) Append(ctx context.Context, events ...gateway.Event) (last gateway.Offset, err error) {
 	err = l.Submit(ctx, gateway.Batch{Events: events}, func(o gateway.Offset, _ error) { last = o })
 	return last, err
+}
+
+// Reboot makes all entries so far ones of an earlier boot.
+func (l *FakeLog) Reboot() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.boot = gateway.Offset(len(l.entries)) + 1
 }
 
 // Submit takes b at once, and calls done before it returns; the real log calls it later.
@@ -145,7 +153,7 @@ func (l *FakeLog) Status() gateway.LogStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := gateway.Offset(len(l.entries))
-	return gateway.LogStatus{LogID: "fake", Epoch: 1, First: 1, Last: last, Appended: uint64(last), Cursors: maps.Clone(l.cursors)}
+	return gateway.LogStatus{LogID: "fake", Epoch: 1, First: 1, Last: last, BootFirst: max(l.boot, 1), Appended: uint64(last), Cursors: maps.Clone(l.cursors)}
 }
 
 // Recent calls fn with all entries and the marks that they were submitted with, oldest first.
