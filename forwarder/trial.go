@@ -11,12 +11,12 @@ import (
 // another event gets through right after it: a link that is merely down lets nothing through.
 type trial struct {
 	at          gateway.Offset // the first event that it is about
-	size        int   // how many events are sent at once; 0: as many as there are
-	failures    int   // in a row
-	alone       int   // of the event that stands alone
-	convictions int   // how often another event got through after that
-	due         bool  // another event is to be tried now
-	cause       error // of the last failure alone
+	size        int            // how many events are sent at once; 0: as many as there are
+	failures    int            // in a row
+	alone       int            // of the event that stands alone
+	convictions int            // how often another event got through after that
+	due         bool           // another event is to be tried now
+	cause       error          // of the last failure alone
 }
 
 const (

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"gateway"
 	"gateway/buffer"
@@ -21,9 +22,14 @@ func fleetPlan(name, renamedFrom string, sink *gatewaytest.FakeSink, fails error
 	o.Name, o.RenamedFrom, o.ID = name, renamedFrom, "t"
 	return forwarderPlan{
 		config: configs.Forwarder{Name: name, RenamedFrom: renamedFrom}, options: o,
-		openSink: func(*slog.Logger, parts) (gateway.Sink, error) { return sink, fails },
+		openSink: func(*slog.Logger, parts) (gateway.Sink, error) { return unclosed{sink}, fails },
 	}
 }
+
+// unclosed is a sink that can be opened once more.
+type unclosed struct{ *gatewaytest.FakeSink }
+
+func (unclosed) Close() error { return nil }
 
 func testFleet(t *testing.T) *fleet {
 	t.Helper()
@@ -61,8 +67,10 @@ func TestARenameThatFailsLeavesTheOldOneRunning(t *testing.T) {
 	if _, err := f.log.Append(t.Context(), gateway.Event{Source: "//t", Type: "t"}); err != nil {
 		t.Fatal(err)
 	}
-	for len(old.Delivered()) == 0 && t.Context().Err() == nil { // the test's own timeout ends it
-		runtime.Gosched()
+	for deadline := time.Now().Add(30 * time.Second); len(old.Delivered()) == 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("the old one does not run")
+		}
 	}
 	r, err = f.change([]forwarderPlan{fleetPlan("new", "old", renamed, nil)})
 	if err != nil || !slices.Equal(r.Removed, []string{"old"}) || !slices.Equal(r.Added, []string{"new"}) {
