@@ -51,7 +51,7 @@ func (q *letterFlags) add(cmd *cobra.Command) {
 	q.cmd = cmd
 	f := cmd.Flags()
 	f.StringVar(&q.forwarder, "forwarder", "", "the forwarder that set them aside")
-	f.StringVar(&q.class, "class", "", "why: refused, expired or poison")
+	f.StringVar(&q.class, "class", "", "why: refused, expired, poison or unknown")
 	f.Uint64Var(&q.from, "from", 0, "the first offset")
 	f.Uint64Var(&q.to, "to", 0, "the last offset")
 	f.StringVar(&q.since, "since", "", "tried last at this time or later: 2h (ago), 14:30, 2026-01-31")
@@ -75,7 +75,7 @@ func (q *letterFlags) letters(changes bool) (gateway.LetterQuery, error) {
 		return gateway.LetterQuery{}, err
 	}
 	if q.class != "" && !slices.Contains(deadClasses, q.class) {
-		return gateway.LetterQuery{}, &usageError{fmt.Errorf("--class %s is none", q.class), "there are refused, expired and poison"}
+		return gateway.LetterQuery{}, &usageError{fmt.Errorf("--class %s is none", q.class), "there are refused, expired, poison and unknown"}
 	}
 	narrow := q.span() || q.forwarder != "" || q.class != "" || len(q.topics) > 0 || q.source != "" || q.typ != ""
 	if changes && !narrow && !q.all {
