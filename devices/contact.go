@@ -84,7 +84,7 @@ func (c *contact) edge(e gpiochip.Event) {
 		if c.bounce != nil {
 			c.bounce.waiting = false
 		}
-		c.say = append(c.say, remark{EventOverrun, e.At, overrunData{uint64(h.lost), h.from, h.to}})
+		c.say = append(c.say, remark{EventOverrun, e.At, overrunData{Lost: uint64(h.lost), From: h.from, To: h.to}})
 	}
 	if c.bounce == nil {
 		c.turn(e)

@@ -25,6 +25,8 @@ type overrunData struct {
 	Lost uint64 `json:"lost"`
 	From uint32 `json:"from_sequence"`
 	To   uint32 `json:"to_sequence"`
+	// Counted is how many of them are in a counter's total.
+	Counted uint64 `json:"counted,omitempty"`
 }
 
 // lossLog logs that edges were lost: at first, and then once a minute with what was lost since.

@@ -54,7 +54,7 @@ func (d *input) Run(ctx context.Context, out gateway.Appender) error {
 }
 
 func (d *input) tell(ctx context.Context, kind string, data any) error {
-	return d.append(ctx, d.say.event(kind, time.Now(), data))
+	return d.append(ctx, d.say.event(kind, wallTime(time.Now()), data))
 }
 
 // use reads the line until it fails or ctx ends. What was read is appended in either case.

@@ -24,7 +24,7 @@ type fakeKernel struct {
 	level    bool
 	open     *fakeLine
 	refuse   func(gpiochip.Config) error // of Open; nil: none
-	most     int                          // the largest buffer; 0: what was asked for
+	most     int                         // the largest buffer; 0: what was asked for
 	opened   []gpiochip.Config
 	produced int // edges of all lines that were opened
 	dropped  int
