@@ -26,11 +26,11 @@ type countData struct {
 	To       string   `json:"to"`
 }
 
-// gapData is the data of a device.gap: nobody watched from From to To.
+// gapData is the data of a device.gap: nobody watched from From to To. From is missing where the process before was killed before it had said anything.
 type gapData struct {
 	// Reason is "restart" (within a boot), "reboot" or "fault".
 	Reason string `json:"reason"`
-	From   string `json:"from"`
+	From   string `json:"from,omitempty"`
 	To     string `json:"to"`
 	// Lasted is by the clock that nobody sets; it is missing over a reboot.
 	Lasted time.Duration `json:"lasted_ns,omitempty"`
@@ -46,6 +46,9 @@ type gapData struct {
 
 // restartGap is from the last durable count until now.
 func (d *counter) restartGap(s *storedCount) gapData {
+	if s.ID == "" { // only a record of this boot, then
+		return gapData{Reason: "restart", To: timeText(d.since), Recovered: d.tally.total, Total: d.tally.total, Boot: d.boot}
+	}
 	g := gapData{
 		Reason: "reboot", From: timeText(s.At), To: timeText(d.since), Clean: s.Clean, Recovered: d.tally.total - s.Total, Total: d.tally.total,
 		BootBefore: s.Boot, Boot: d.boot,

@@ -111,7 +111,7 @@ func (d *counter) recall() error {
 		t.total, t.unseen = r.total, r.unseen
 	}
 	d.began = counted{total: t.total, unseen: t.unseen}
-	if known {
+	if known || t.total > 0 { // a process may have been killed before its first commit
 		t.tell(remarkedNews{kind: EventGap, wall: d.since, data: d.restartGap(&s)})
 	}
 	return nil

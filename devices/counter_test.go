@@ -263,6 +263,40 @@ func TestCounterDebouncesWhereTheKernelDoesNot(t *testing.T) {
 	})
 }
 
+// TestNewsThatComesDuringACommitWaits has more runs of lost edges than there is room for, before and during a commit.
+func TestNewsThatComesDuringACommitWaits(t *testing.T) {
+	t.Parallel()
+	c := testCommon()
+	spec := counterSpec()
+	tl := &tally{logger: c.Logger, wants: spec.wants}
+	number, told := uint32(0), uint64(0)
+	holes := func(n int) {
+		for range n {
+			number += 3
+			tl.add([]gpiochip.Event{{Rising: true, Sequence: number}})
+		}
+	}
+	read := func(c counted) {
+		for _, n := range c.news {
+			told += n.data.(overrunData).Counted
+		}
+	}
+	for i, during := range []int{0, 1, 700, 300, 5} {
+		holes(100 * i)
+		under := tl.at(0)
+		holes(during)
+		read(under)
+		tl.stored(under, newCountID())
+		if n := len(tl.news); n > maxNews+2 {
+			t.Errorf("%d events wait", n)
+		}
+	}
+	read(tl.at(0))
+	if lost := uint64(number) / 3 * 2; told != lost || tl.unseen != lost || tl.total != uint64(number) {
+		t.Errorf("told of %d lost edges, counted %d of %d, want %d; total %d", told, tl.unseen, number, lost, tl.total)
+	}
+}
+
 func TestRatesGoByTheTimesOfPulses(t *testing.T) {
 	t.Parallel()
 	var p pace

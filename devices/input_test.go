@@ -279,6 +279,36 @@ func TestInputTellsALongPress(t *testing.T) {
 	})
 }
 
+// TestInputDoesNotGoByALevelWhileEdgesWait is for a button that was released and pressed again, of which the gateway does not know yet.
+func TestInputDoesNotGoByALevelWhileEdgesWait(t *testing.T) {
+	t.Parallel()
+	spec, k := inputSpec(), newFakeKernel()
+	spec.LongPress = time.Second
+	d, err := NewInput(spec, k, testCommon())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &openLine{line: &fakeLine{k: k}, on: true, both: true}
+	k.level = true
+	r := &edgeReader{queue: make(chan gpiochip.Event, 1)}
+	for waiting, want := range map[int]int{1: 0, 0: 1} {
+		c := newContact(&spec, l, k.Now()-time.Minute)
+		c.remarks()
+		if waiting > 0 {
+			r.queue <- gpiochip.Event{}
+		}
+		if err := d.(*input).look(c, l, r); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.remarks(); len(got) != want {
+			t.Errorf("with %d edges waiting: got the remarks %+v", waiting, got)
+		}
+		if waiting > 0 {
+			<-r.queue
+		}
+	}
+}
+
 func TestInputFaults(t *testing.T) {
 	t.Parallel()
 	for want, err := range map[string]error{
