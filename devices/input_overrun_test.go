@@ -19,7 +19,7 @@ func account(t interface {
 	Fatalf(string, ...any)
 }, events []gateway.Event, decode func(gateway.Event) map[string]any) (received, lost int) {
 	t.Helper()
-	next := 1.0
+	next, after := 1.0, false
 	for i, e := range events {
 		m := decode(e)
 		switch e.Type {
@@ -27,6 +27,7 @@ func account(t interface {
 			if m["from_sequence"] != next || m["to_sequence"].(float64)-next+1 != m["lost"] {
 				t.Fatalf("event %d: got an overrun of %v, want one from %v", i, m, next)
 			}
+			after = true
 			lost += int(m["lost"].(float64))
 			next = m["to_sequence"].(float64) + 1
 		case EventInput:
@@ -40,6 +41,10 @@ func account(t interface {
 			if on := int(next)%2 == 1; (m["state"] == "on") != on {
 				t.Fatalf("event %d: the edge %v says %v", i, n, m["state"])
 			}
+			if _, held := m["held_ns"]; held && after {
+				t.Fatalf("event %d: says for how long it was on, although edges were lost: %v", i, m)
+			}
+			after = false
 			received++
 			next++
 		}
@@ -158,15 +163,27 @@ func TestReceivedAndReportedIsProduced(t *testing.T) {
 func TestInputAppendsWhatItHasReadWhenItIsStopped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		k, log, _, stop := startInput(t, inputSpec())
-		log.set(func(l *slowLog) { l.takes = 100 * time.Millisecond })
-		for range 700 {
-			k.toggle()
+		for _, queue := range []int{edgeQueue, 8} {
+			k, log := newFakeKernel(), &slowLog{takes: 100 * time.Millisecond}
+			d, err := NewInput(inputSpec(), k, testCommon())
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.(*input).queue = queue
+			stop := running(t, d, log)
 			synctest.Wait()
-		}
-		stop()
-		if received, _ := account(t, log.taken(), func(e gateway.Event) map[string]any { return fields(t, e) }); received != 700 {
-			t.Errorf("got %d edges, want 700", received)
+			for range 700 {
+				k.toggle()
+				if queue == edgeQueue {
+					synctest.Wait()
+				}
+			}
+			synctest.Wait()
+			stop()
+			received, _ := account(t, log.taken(), func(e gateway.Event) map[string]any { return fields(t, e) })
+			if received != k.given || received <= queue && received != 700 {
+				t.Errorf("got %d edges, want the %d that were read", received, k.given)
+			}
 		}
 	})
 }

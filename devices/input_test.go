@@ -232,7 +232,7 @@ func TestInputDebouncesWhereTheKernelDoesNot(t *testing.T) {
 		after(20 * time.Millisecond)
 		events := log.taken()
 		log.events = events
-		wantSaid(t, log, "off start", "on rising", fmt.Sprint("off falling ", time.Now().Sub(on)))
+		wantSaid(t, log, "off start", "on rising", fmt.Sprint("off falling ", time.Since(on)))
 		if !events[1].Time.Equal(on) || !events[2].Time.Equal(time.Now()) {
 			t.Errorf("got the times %v and %v, want %v and %v", events[1].Time, events[2].Time, on, time.Now())
 		}

@@ -28,6 +28,7 @@ type fakeKernel struct {
 	opened   []gpiochip.Config
 	produced int // edges of all lines that were opened
 	dropped  int
+	given    int // to the one who reads
 }
 
 func newFakeKernel() *fakeKernel { return &fakeKernel{base: time.Now().Add(-time.Hour)} }
@@ -153,6 +154,7 @@ func (l *fakeLine) Events(ctx context.Context, buf []gpiochip.Event) (int, error
 		l.k.mu.Lock()
 		n := copy(buf, l.kept)
 		l.kept = l.kept[n:]
+		l.k.given += n
 		err := l.gone
 		l.k.mu.Unlock()
 		switch {
