@@ -73,7 +73,7 @@ func (d *counter) commit(ctx context.Context, clean bool) error {
 		Version: storedCountVersion, ID: newCountID(), Previous: d.last.ID, Total: c.total, Unseen: c.unseen, At: now.UTC(), Monotonic: moment, Boot: d.boot, Clean: clean,
 	}
 	events := d.events(&c, now)
-	_, err := d.c.Memory.Commit(ctx, gateway.Batch{Events: events, KV: []gateway.KeyValue{{Key: CounterKey(d.spec.Name), Value: encode(next)}}})
+	_, err := d.c.Log.Commit(ctx, gateway.Batch{Events: events, KV: []gateway.KeyValue{{Key: CounterKey(d.spec.Name), Value: encode(next)}}})
 	if errors.Is(err, gateway.ErrFull) {
 		if !d.full {
 			d.full = true
@@ -106,7 +106,7 @@ func (d *counter) events(c *counted, now time.Time) []gateway.Event {
 		if !n.wall.IsZero() {
 			at = wallTime(n.wall)
 		}
-		events = append(events, d.make.event(n.kind, at, n.data))
+		events = append(events, d.say.event(n.kind, at, n.data))
 	}
 	data := countData{
 		Quantity: d.spec.Quantity, Count: c.total - d.began.total, Unseen: c.unseen - d.began.unseen, Total: c.total, TotalUnseen: c.unseen,
@@ -116,7 +116,7 @@ func (d *counter) events(c *counted, now time.Time) []gateway.Event {
 		rate := d.spec.hourly(c.rate)
 		data.Rate, data.RateUnit = &rate, d.spec.Unit+"/h"
 	}
-	return append(events, d.make.event(EventCount, wallTime(now), data))
+	return append(events, d.say.event(EventCount, wallTime(now), data))
 }
 
 // wallTime is t, or zero where the clock was never set: the log gives its own time then.

@@ -19,8 +19,9 @@ import (
 // read of edges under way; a power cut, and a kill without such a file, costs what came since the last commit, an interval as a rule. A device.gap tells of the
 // time in which nobody watched, from the last commit on.
 type Counting struct {
-	Memory Memory
-	// LogID is the id of the log that Memory is.
+	// Log is also where the events go.
+	Log CountLog
+	// LogID is its id.
 	LogID string
 	// Runtime is a folder on a file system in memory, which no other user can write to; "": none.
 	Runtime string
@@ -46,7 +47,7 @@ type counter struct {
 	since time.Time   // and when
 	full  bool
 	clock edgeClock
-	make  *reporter
+	say   *reporter
 }
 
 // NewCounter makes a gpio_counter: it counts edges, and says how many there were each Interval.
@@ -60,7 +61,7 @@ func NewCounter(spec Spec, l lines, m Counting, c Common) (Device, error) {
 	}
 	d := &counter{spec: spec, c: m, common: c, lines: l, config: config, status: newLineStatus(&spec), wake: make(chan struct{}, 1), clock: edgeClock{mono: l.Now}}
 	d.tally = &tally{logger: c.Logger, wants: spec.wants}
-	d.make = &reporter{spec: &d.spec, gateway: c.Gateway, logger: c.Logger}
+	d.say = &reporter{spec: &d.spec, gateway: c.Gateway, logger: c.Logger}
 	return d, nil
 }
 
@@ -74,7 +75,7 @@ func (d *counter) Status() gateway.DeviceStatus {
 	return s
 }
 
-// Run counts until ctx ends, and then returns nil. What it appends goes to Counting.Memory. Its error is of the log, and final. Once only.
+// Run counts until ctx ends, and then returns nil. What it appends goes to Counting.Log. Its error is of the log, and final. Once only.
 func (d *counter) Run(ctx context.Context, _ gateway.Appender) error {
 	if err := d.recall(); err != nil {
 		return err
@@ -100,7 +101,7 @@ func (d *counter) Run(ctx context.Context, _ gateway.Appender) error {
 
 // recall finds out where the counter was, and who has counted since.
 func (d *counter) recall() error {
-	s, known, err := loadCount(d.c.Memory, d.spec.Name)
+	s, known, err := loadCount(d.c.Log, d.spec.Name)
 	if err != nil {
 		return err
 	}

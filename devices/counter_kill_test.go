@@ -145,7 +145,7 @@ func TestCounterChild(t *testing.T) {
 	spec := counterSpec()
 	spec.Interval = 4 * time.Millisecond
 	log := &fileLog{f: f, rng: rand.New(rand.NewPCG(uint64(os.Getpid()), 1))}
-	made, err := NewCounter(spec, l, Counting{Memory: log, LogID: "log", Runtime: filepath.Join(dir, "run")}, testCommon())
+	made, err := NewCounter(spec, l, Counting{Log: log, LogID: "log", Runtime: filepath.Join(dir, "run")}, testCommon())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func (c *counts) of(t *testing.T, kind string) (all []map[string]any) {
 
 func startCounter(t *testing.T, spec Spec, k *fakeKernel, log *slowLog, runtime string) (Device, func()) {
 	t.Helper()
-	d, err := NewCounter(spec, k, Counting{Memory: log, LogID: "log", Runtime: runtime}, testCommon())
+	d, err := NewCounter(spec, k, Counting{Log: log, LogID: "log", Runtime: runtime}, testCommon())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestCounterTellsFaultsAndTheirGaps(t *testing.T) {
 		synctest.Wait()
 		pulses(k, 7, time.Second)
 		k.plug()
-		after(retryMax)
+		after(reopenMax)
 		pulses(k, 2, time.Second)
 		stop()
 		all.add(t, log.taken())

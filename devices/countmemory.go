@@ -11,8 +11,8 @@ import (
 	"gateway"
 )
 
-// Memory is a log that keeps small values beside its events. A counter's two goroutines use it one after the other.
-type Memory interface {
+// CountLog is a log that keeps small values beside its events. A counter's two goroutines use it one after the other.
+type CountLog interface {
 	// Load returns the durable value of key; nil if there is none.
 	Load(key string) ([]byte, error)
 	// Commit returns when all of b survives a power cut, or none of it was taken. When ctx ended first, either may be.
@@ -48,8 +48,8 @@ func newCountID() string {
 }
 
 // loadCount returns the count that is kept under the name; false if there is none.
-func loadCount(m Memory, name string) (s storedCount, ok bool, err error) {
-	value, err := m.Load(CounterKey(name))
+func loadCount(l CountLog, name string) (s storedCount, ok bool, err error) {
+	value, err := l.Load(CounterKey(name))
 	if err != nil {
 		return s, false, fmt.Errorf("load the total of %s: %w", name, err)
 	}

@@ -35,7 +35,7 @@ func said(t *testing.T, events []gateway.Event) (all []string) {
 		case EventOverrun:
 			all = append(all, fmt.Sprintf("lost %v: %v-%v", m["lost"], m["from_sequence"], m["to_sequence"]))
 		case EventFault:
-			all = append(all, fmt.Sprint("fault ", m["kind"]))
+			all = append(all, fmt.Sprint("fault ", m["class"]))
 		default:
 			all = append(all, e.Type)
 		}
@@ -288,7 +288,7 @@ func TestInputDoesNotGoByALevelWhileEdgesWait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &openLine{line: &fakeLine{k: k}, on: true, both: true}
+	l := &openLine{line: &fakeRequest{k: k}, on: true, both: true}
 	k.level = true
 	r := &edgeReader{queue: make(chan gpiochip.Event, 1)}
 	for waiting, want := range map[int]int{1: 0, 0: 1} {
@@ -311,9 +311,9 @@ func TestInputDoesNotGoByALevelWhileEdgesWait(t *testing.T) {
 
 func TestInputFaults(t *testing.T) {
 	t.Parallel()
-	for want, err := range map[string]error{
-		"gone": gpiochip.ErrGone, "busy": gpiochip.ErrBusy, "not_found": gpiochip.ErrNotFound,
-		"permission": &fs.PathError{Op: "open", Path: "/dev/gpiochip0", Err: fs.ErrPermission}, "failed": errors.New("input/output error"),
+	for err, want := range map[error]string{
+		gpiochip.ErrGone: lineMissing, gpiochip.ErrBusy: lineBusy, gpiochip.ErrNotFound: lineMissing,
+		&fs.PathError{Op: "open", Path: "/dev/gpiochip0", Err: fs.ErrPermission}: linePermission, errors.New("input/output error"): lineOther,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			k, log, d, stop := startInput(t, inputSpec())
@@ -326,7 +326,7 @@ func TestInputFaults(t *testing.T) {
 			if got := events[2].Subject; got != "devices/door/fault" {
 				t.Errorf("the fault's subject is %q", got)
 			}
-			if hint, ok := fields(t, events[2])["hint"]; ok != (want == "permission") || ok && !strings.Contains(hint.(string), "gpio") {
+			if hint, ok := fields(t, events[2])["hint"]; ok != (want == linePermission) || ok && !strings.Contains(hint.(string), "gpio") {
 				t.Errorf("%s: got the hint %v", want, hint)
 			}
 			after(time.Hour)
@@ -335,7 +335,7 @@ func TestInputFaults(t *testing.T) {
 				t.Errorf("got the status %+v", s)
 			}
 			k.plug()
-			after(retryMax)
+			after(reopenMax)
 			wantSaid(t, log, EventRecovered, "on recovered")
 			if s := d.Status(); s.State != gateway.DeviceOK || s.Fault != "" {
 				t.Errorf("got the status %+v", s)
@@ -354,7 +354,7 @@ func TestAttemptsToOpenALineGrowRarer(t *testing.T) {
 	for i, whole := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 1, 2} {
 		worked := time.Duration(0)
 		if i == 8 {
-			worked = retryMax
+			worked = reopenMax
 		}
 		if got := b.after(worked); got < whole*time.Second/2 || got > whole*time.Second {
 			t.Errorf("wait %d: got %v, want half to all of %v", i, got, whole*time.Second)

@@ -22,7 +22,7 @@ type fakeKernel struct {
 	mu       sync.Mutex // guards what follows
 	base     time.Time  // of the monotonic clock
 	level    bool
-	open     *fakeLine
+	open     *fakeRequest
 	refuse   func(gpiochip.Config) error // of Open; nil: none
 	most     int                         // the largest buffer; 0: what was asked for
 	opened   []gpiochip.Config
@@ -33,8 +33,8 @@ type fakeKernel struct {
 
 func newFakeKernel() *fakeKernel { return &fakeKernel{base: time.Now().Add(-time.Hour)} }
 
-// fakeLine is a request of the line. Its kernel's mutex guards it.
-type fakeLine struct {
+// fakeRequest is a request of the line. Its kernel's mutex guards it.
+type fakeRequest struct {
 	k      *fakeKernel
 	config gpiochip.Config
 	kept   []gpiochip.Event
@@ -82,7 +82,7 @@ func (k *fakeKernel) Open(_, _ string, c gpiochip.Config) (line, error) {
 	if k.most > 0 {
 		c.Buffer = min(c.Buffer, k.most)
 	}
-	k.open = &fakeLine{k: k, config: c, wake: make(chan struct{}, 1)}
+	k.open = &fakeRequest{k: k, config: c, wake: make(chan struct{}, 1)}
 	return k.open, nil
 }
 
@@ -142,14 +142,14 @@ func (k *fakeKernel) configs() []gpiochip.Config {
 	return append([]gpiochip.Config{}, k.opened...)
 }
 
-func (l *fakeLine) signal() {
+func (l *fakeRequest) signal() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (l *fakeLine) Events(ctx context.Context, buf []gpiochip.Event) (int, error) {
+func (l *fakeRequest) Events(ctx context.Context, buf []gpiochip.Event) (int, error) {
 	for {
 		l.k.mu.Lock()
 		n := copy(buf, l.kept)
@@ -172,17 +172,17 @@ func (l *fakeLine) Events(ctx context.Context, buf []gpiochip.Event) (int, error
 	}
 }
 
-func (l *fakeLine) Level() (bool, error) {
+func (l *fakeRequest) Level() (bool, error) {
 	l.k.mu.Lock()
 	defer l.k.mu.Unlock()
 	return l.k.level, l.gone
 }
 
-func (l *fakeLine) Set(bool) error { return errors.New("this is an input") }
+func (l *fakeRequest) Set(bool) error { return errors.New("this is an input") }
 
-func (l *fakeLine) File() *os.File { return nil }
+func (l *fakeRequest) File() *os.File { return nil }
 
-func (l *fakeLine) Close() error {
+func (l *fakeRequest) Close() error {
 	l.k.mu.Lock()
 	defer l.k.mu.Unlock()
 	if l.closed {

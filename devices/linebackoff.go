@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// The wait between attempts to open a line grows from retryMin to retryMax, and is short again after it worked for retryMax.
+// The wait between attempts to open a line grows from reopenMin to reopenMax, and is short again after it worked for reopenMax.
 const (
-	retryMin = time.Second
-	retryMax = time.Minute
+	reopenMin = time.Second
+	reopenMax = time.Minute
 )
 
 // lineBackoff is the wait between attempts to open a line.
@@ -16,10 +16,10 @@ type lineBackoff struct{ next time.Duration }
 
 // after is the wait after a line that worked for that long: between a half and the whole of a time that doubles.
 func (b *lineBackoff) after(worked time.Duration) time.Duration {
-	if b.next == 0 || worked >= retryMax {
-		b.next = retryMin
+	if b.next == 0 || worked >= reopenMax {
+		b.next = reopenMin
 	}
 	wait := b.next
-	b.next = min(2*wait, retryMax)
+	b.next = min(2*wait, reopenMax)
 	return wait/2 + rand.N(wait/2+1)
 }

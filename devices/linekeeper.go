@@ -46,7 +46,8 @@ type lineKeeper struct {
 
 	faulty   bool // and was told to be
 	since    time.Time
-	attempts int
+	class    string
+	attempts int  // that failed
 	softly   bool // it was said that the kernel does not debounce
 }
 
@@ -98,7 +99,7 @@ func (k *lineKeeper) open() (*openLine, error) {
 	if err == nil {
 		return &openLine{line: l, both: k.config.Edge == gpio.BothEdges, anew: k.faulty}, nil
 	}
-	if k.config.Debounce == 0 || k.config.Edge == gpio.NoEdge || faultKind(err) != "failed" {
+	if k.config.Debounce == 0 || k.config.Edge == gpio.NoEdge || lineClass(err) != lineOther {
 		return nil, fmt.Errorf("open %s: %w", k.spec.Pin, err)
 	}
 	softly := k.config
@@ -114,18 +115,35 @@ func (k *lineKeeper) open() (*openLine, error) {
 	return &openLine{line: l, both: true, hold: k.config.Debounce, anew: k.faulty}, nil
 }
 
+// Classes of a line's faults, in the data of events of type EventFault.
+const (
+	lineMissing    = "missing"    // there is no such line, or no longer
+	lineBusy       = "busy"       // something else uses it
+	linePermission = "permission" // the gateway's user may not use it
+	lineOther      = "other"
+)
+
 // lineFault is the data of a device.fault.
 type lineFault struct {
-	Error string `json:"error"`
-	// Kind is "gone", "busy", "not_found", "permission" or "failed".
-	Kind string `json:"kind"`
-	Hint string `json:"hint,omitempty"`
+	Device string    `json:"device"`
+	Type   string    `json:"type"`
+	Where  string    `json:"where"`
+	Class  string    `json:"class"`
+	Cause  string    `json:"cause"`
+	Since  time.Time `json:"since"`
+	Hint   string    `json:"hint,omitempty"`
 }
 
 // lineRecovered is the data of a device.recovered.
 type lineRecovered struct {
-	After    time.Duration `json:"after_ns"`
-	Attempts int           `json:"attempts"`
+	Device string    `json:"device"`
+	Type   string    `json:"type"`
+	Where  string    `json:"where"`
+	Class  string    `json:"class"`
+	Since  time.Time `json:"since"`
+	// Down is in seconds; Attempts are those that failed.
+	Down     float64 `json:"down_seconds"`
+	Attempts int     `json:"attempts"`
 }
 
 func (k *lineKeeper) fault(ctx context.Context, u lineUser, err error) error {
@@ -134,9 +152,9 @@ func (k *lineKeeper) fault(ctx context.Context, u lineUser, err error) error {
 	if k.faulty {
 		return nil
 	}
-	k.faulty, k.since, k.attempts = true, time.Now(), 0
-	f := lineFault{Error: err.Error(), Kind: faultKind(err)}
-	if f.Kind == "permission" {
+	k.faulty, k.since, k.attempts, k.class = true, time.Now(), 1, lineClass(err)
+	f := lineFault{Device: k.spec.Name, Type: k.spec.Type, Where: k.spec.line(), Class: k.class, Cause: err.Error(), Since: k.since.UTC()}
+	if f.Class == linePermission {
 		f.Hint = "the gateway's user must be in the group that owns /dev/gpiochip*, as a rule \"gpio\""
 	}
 	k.logger.Warn("the device does not work: attempts go on", "error", err, "hint", f.Hint)
@@ -148,26 +166,27 @@ func (k *lineKeeper) works(ctx context.Context, u lineUser) error {
 	if !k.faulty {
 		return nil
 	}
-	r := lineRecovered{time.Since(k.since), k.attempts + 1}
+	down := time.Since(k.since)
+	r := lineRecovered{
+		Device: k.spec.Name, Type: k.spec.Type, Where: k.spec.line(), Class: k.class, Since: k.since.UTC(), Down: down.Round(time.Millisecond).Seconds(), Attempts: k.attempts,
+	}
 	if err := u.tell(ctx, EventRecovered, r); err != nil {
 		return err
 	}
-	k.logger.Info("the device works again", "after", r.After, "attempts", r.Attempts)
+	k.logger.Info("the device works again", "after", down, "attempts", r.Attempts)
 	k.faulty = false
 	return nil
 }
 
-// faultKind is the class of a line's error.
-func faultKind(err error) string {
+// lineClass is the class of a line's error.
+func lineClass(err error) string {
 	switch {
-	case errors.Is(err, gpiochip.ErrGone):
-		return "gone"
+	case errors.Is(err, gpiochip.ErrGone), errors.Is(err, gpiochip.ErrNotFound):
+		return lineMissing
 	case errors.Is(err, gpiochip.ErrBusy):
-		return "busy"
-	case errors.Is(err, gpiochip.ErrNotFound):
-		return "not_found"
+		return lineBusy
 	case errors.Is(err, fs.ErrPermission):
-		return "permission"
+		return linePermission
 	}
-	return "failed"
+	return lineOther
 }

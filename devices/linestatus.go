@@ -14,11 +14,7 @@ type lineStatus struct {
 }
 
 func newLineStatus(s *Spec) *lineStatus {
-	where := s.Pin
-	if s.Chip != "" {
-		where += " of " + s.Chip
-	}
-	return &lineStatus{s: gateway.DeviceStatus{Name: s.Name, Type: s.Type, Where: where, State: gateway.DeviceStarting, Since: time.Now()}}
+	return &lineStatus{s: gateway.DeviceStatus{Name: s.Name, Type: s.Type, Where: s.line(), State: gateway.DeviceStarting, Since: time.Now()}}
 }
 
 func (l *lineStatus) snapshot() gateway.DeviceStatus {
@@ -46,6 +42,14 @@ func (l *lineStatus) enter(state, fault string) (before string, since time.Time)
 		s.Fault = fault
 	})
 	return before, since
+}
+
+// line is where the device is, as people read it.
+func (s *Spec) line() string {
+	if s.Chip == "" {
+		return s.Pin
+	}
+	return s.Pin + " of " + s.Chip
 }
 
 // levelWord is a level as events and the status say it.

@@ -41,7 +41,7 @@ func TestSampledReadsEachInterval(t *testing.T) {
 			}
 			k.unplug(gpiochip.ErrGone)
 			after(time.Minute)
-			wantSaid(t, log, "fault gone")
+			wantSaid(t, log, "fault missing")
 			k.plug()
 			k.set(true)
 			after(time.Minute)
