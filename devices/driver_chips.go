@@ -18,7 +18,7 @@ import (
 func driverBH1750() Driver {
 	return Driver{
 		Name: "bh1750", Title: "Rohm BH1750: light", Bus: BusI2C, Addresses: []int{int(bh1750.I2CAddr), int(bh1750.AlternativeI2CAddr)},
-		Quantities: []Quantity{{"illuminance", "lx", 0, 0, 54611}}, MinInterval: 500 * time.Millisecond, Timeout: i2cUsual,
+		Quantities: []Quantity{{"illuminance", "lx", 0, 0, 54612}}, MinInterval: 500 * time.Millisecond, Timeout: i2cUsual,
 		open: func(ctx context.Context, e *environment) (reader, error) {
 			b := &bh1750Reader{port: e.port}
 			e.port.through = b.through
@@ -32,9 +32,9 @@ func driverBH1750() Driver {
 }
 
 type bh1750Reader struct {
-	port      *port
-	dev       *bh1750.Dev
-	saturated bool
+	port *port
+	dev  *bh1750.Dev
+	raw  uint16 // the last result; periph's has a lux less where it is not a whole number
 }
 
 // through helps where periph's driver asks for the result by sending the command again, which starts a new measurement, after a wait that is shorter
@@ -47,21 +47,20 @@ func (b *bh1750Reader) through(next func(w, r []byte) error, w, r []byte) error 
 		return err
 	}
 	err := next(nil, r)
-	b.saturated = bytes.Equal(r, []byte{0xff, 0xff})
+	b.raw = binary.BigEndian.Uint16(r)
 	return err
 }
 
 func (b *bh1750Reader) Read(ctx context.Context) ([]Reading, error) {
-	var light physic.LuminousFlux
-	err := b.port.call(ctx, func() (err error) {
-		light, err = b.dev.Sense()
+	err := b.port.call(ctx, func() error {
+		_, err := b.dev.Sense()
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	value := float64(light) / float64(physic.Lumen)
-	if b.saturated {
+	value := float64(b.raw) / 1.2
+	if b.raw == math.MaxUint16 { // it may be any light from there on
 		value = math.Inf(1)
 	}
 	return []Reading{{"illuminance", value, "lx"}}, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -72,11 +73,12 @@ type environment struct {
 
 // Drivers is the table of drivers, by name. The caller may keep and change it.
 func Drivers() []Driver {
-	return slices.Concat(
-		[]Driver{driverADS1115(), driverAHT20()},
-		driversBMxx80(),
-		[]Driver{driverBH1750(), driverBoard(), driverCPUTemperature(), driverDS18B20(), driverINA219(), driverMCP23017(), driverMCP9808(), driverSCD4x(), driverSHT4x(), driverSimulated()},
-	)
+	all := slices.Concat(driversBMxx80(), []Driver{
+		driverADS1115(), driverAHT20(), driverBH1750(), driverBoard(), driverCPUTemperature(), driverDS18B20(), driverINA219(),
+		driverMCP23017(), driverMCP9808(), driverSCD4x(), driverSHT4x(), driverSimulated(),
+	})
+	slices.SortFunc(all, func(a, b Driver) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }
 
 // FindDriver returns the driver of that name.
