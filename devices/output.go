@@ -31,7 +31,7 @@ type output struct {
 	// What follows is the player's.
 	line      line
 	level     bool
-	pattern   *pattern // nil: the level is still
+	pattern   *pattern      // nil: the level is still
 	told      string        // the state that was reported last
 	since     time.Duration // when it was not held last, by lines.Now
 	ending    bool

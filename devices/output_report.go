@@ -81,7 +81,7 @@ func (r *reports) take() (next report, lost uint64, ok bool) {
 	next = r.waiting[0]
 	r.waiting = slices.Delete(r.waiting, 0, 1)
 	if change, is := next.data.(stateChange); is {
-		change.Lost = r.lost[next.p]
+		change.Lost += r.lost[next.p]
 		next.data, lost = change, change.Lost
 		delete(r.lost, next.p)
 	}

@@ -154,6 +154,9 @@ func (o *Outputs) Status() []gateway.DeviceStatus {
 func (o *Outputs) Change(specs []Spec) error {
 	o.changes.Lock()
 	defer o.changes.Unlock()
+	if o.isClosed() {
+		return fmt.Errorf("change the outputs: %w", gateway.ErrClosed)
+	}
 	if err := CheckOutputs(specs); err != nil {
 		return err
 	}
@@ -216,13 +219,12 @@ func (o *Outputs) remove(stays map[string]bool) (freed map[string]line, err erro
 func (o *Outputs) Close(keep bool) error {
 	o.changes.Lock()
 	defer o.changes.Unlock()
-	o.mu.Lock()
-	closed := o.closed
-	o.closed = true
-	o.mu.Unlock()
-	if closed {
+	if o.isClosed() {
 		return nil
 	}
+	o.mu.Lock()
+	o.closed = true
+	o.mu.Unlock()
 	all := o.all()
 	errs := make([]error, len(all))
 	var settled sync.WaitGroup
@@ -238,6 +240,12 @@ func (o *Outputs) Close(keep bool) error {
 	}
 	o.reports.close()
 	return errors.Join(errs...)
+}
+
+func (o *Outputs) isClosed() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closed
 }
 
 // claims says that p is to be on, unless one that it is interlocked with is or may be: then its name is returned. release takes it back.
