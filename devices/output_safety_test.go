@@ -427,7 +427,9 @@ func TestNeverTwoOn(t *testing.T) {
 					}
 				}
 			}
-			all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, specs...)
+			m := newFakeMemory()
+			m.before = func() { pause(t.Context(), 20*time.Millisecond) } // a sync takes its time
+			all := mustOutputs(t, w, m, OutputOptions{}, specs...)
 			ended := make(chan struct{})
 			for i, s := range steps {
 				go func() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -185,8 +186,8 @@ func (o *Outputs) Change(specs []Spec) error {
 		p.start(freed[p.at])
 		delete(freed, p.at)
 	}
-	for _, l := range freed {
-		err = errors.Join(err, l.Close())
+	for _, at := range slices.Sorted(maps.Keys(freed)) {
+		err = errors.Join(err, freed[at].Close())
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
