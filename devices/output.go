@@ -127,7 +127,7 @@ func (p *output) change(s Spec) error {
 		now := time.Now()
 		p.due.set(p, now)
 		if clash {
-			p.goSafe(whyInterlock, now)
+			_ = p.goSafe(whyInterlock, now) // its error is a fault by now
 		}
 	})
 }
