@@ -122,7 +122,7 @@ func (p *output) change(s Spec) error {
 	return p.wait(func() {
 		p.all.mu.Lock()
 		p.spec = s
-		clash := p.held && p.all.rival(p) != ""
+		clash := p.held && p.all.rival(p, true) != ""
 		p.all.mu.Unlock()
 		now := time.Now()
 		p.due.set(p, now)

@@ -72,7 +72,7 @@ func (p *output) tryAgain(now time.Time) {
 	if p.retry.waits() {
 		return
 	}
-	p.account(p.level, p.level, now, false)
+	p.account(now)
 	p.logger.Info("the output works again")
 	p.all.reports.add(p, EventRecovered, now, map[string]any{"after_s": now.Sub(since).Round(time.Millisecond).Seconds()})
 	p.report(cause{why: whyFault}, now)

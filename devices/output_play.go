@@ -81,7 +81,7 @@ func (p *output) claim(c Command) (claimed bool, err error) {
 		return false, nil
 	}
 	if other := p.all.claims(p); other != "" {
-		return false, fmt.Errorf("output %q cannot be on while %q is: they are interlocked", p.name, other)
+		return false, p.lockedOut(other)
 	}
 	return true, nil
 }
@@ -122,38 +122,54 @@ func (p *output) goSafe(why string, now time.Time) error {
 
 // drive sets the line, and keeps account of whether it is held. After an error it counts as held: it may be on.
 func (p *output) drive(on bool, now time.Time) error {
-	p.account(on || p.pattern != nil, on, now, true)
+	held := on || p.pattern != nil
+	if held {
+		if other := p.hold(now); other != "" {
+			p.pattern = nil
+			return gateway.Permanent(p.lockedOut(other))
+		}
+	}
 	if err := p.line.Set(on); err != nil {
 		p.fail(err, now)
 		return err
 	}
 	p.level = on
-	p.account(on || p.pattern != nil, on, now, false)
+	p.account(now)
 	return nil
 }
 
-// account notes how the output is: held, if it is on or plays. begins: the line is only about to be so, and what is held is not let go.
-func (p *output) account(held, on bool, now time.Time, begins bool) {
+// hold says that the output is about to be on, unless one that it is interlocked with is: a reload may have locked them since the command was claimed.
+func (p *output) hold(now time.Time) (other string) {
 	p.all.mu.Lock()
 	defer p.all.mu.Unlock()
-	if held && !p.held {
-		p.since = p.all.lines.Now()
-		p.held = true
-		p.due.hold(p, now, 0)
+	if p.held {
+		return ""
 	}
-	if begins {
-		return
+	if other := p.all.rival(p, true); other != "" {
+		return other
 	}
-	if !held {
-		p.held = false
+	p.held, p.since = true, p.all.lines.Now()
+	p.due.hold(p, now, 0)
+	return ""
+}
+
+// account notes how the output is now.
+func (p *output) account(now time.Time) {
+	p.all.mu.Lock()
+	defer p.all.mu.Unlock()
+	if p.held = p.level || p.pattern != nil; !p.held {
 		p.due.maxOn = time.Time{}
 	}
 	j := &p.journal
-	j.Boot, j.On, j.Playing, j.Since = p.all.o.Boot, on, p.pattern != nil, p.since
+	j.Boot, j.On, j.Playing, j.Since = p.all.o.Boot, p.level, p.pattern != nil, p.since
 	p.status.Value, p.status.At = p.state(), now
 	if p.pattern != nil {
 		p.status.Value = p.pattern.command.String()
 	}
+}
+
+func (p *output) lockedOut(other string) error {
+	return fmt.Errorf("output %q cannot be on while %q is: they are interlocked", p.name, other)
 }
 
 // state is the word for what the output does now: on also while it plays.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -382,7 +383,7 @@ func TestWhatIsWrongWithOutputs(t *testing.T) {
 	}
 }
 
-// Whatever is sent to outputs, from many goroutines, with faults and reloads: two that are interlocked are never on at the same time.
+// Whatever is sent to outputs, from many goroutines, with faults, and reloads that lock and unlock them: two that are interlocked are never on at the same time.
 func TestNeverTwoOn(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -402,7 +403,7 @@ func TestNeverTwoOn(t *testing.T) {
 				s.Watchdog = rapid.SampledFrom([]time.Duration{0, 2 * time.Second}).Draw(rt, "watchdog")
 			})
 		}
-		commands := []string{"on", "off", "toggle", "pulse 700ms", "blink 100ms 300ms 5", "pwm 50% 1s", "pwm 0% 1s", "pwm 100% 1s"}
+		commands := []string{"on", "off", "toggle", "pulse 700ms", "blink 100ms 300ms 5", "pwm 50% 1s", "pwm 0% 1s", "pwm 100% 1s", "fails", "works", "unlocked", "locked"}
 		type step struct {
 			name, text string
 			by         bool
@@ -415,12 +416,17 @@ func TestNeverTwoOn(t *testing.T) {
 		clash := ""
 		synctest.Test(t, func(t *testing.T) {
 			w := newWires(t)
-			inverted := map[string]bool{}
-			for _, s := range specs {
+			inverted, unlocked := map[string]bool{}, slices.Clone(specs)
+			for i, s := range specs {
 				inverted[s.Pin] = s.Invert
+				unlocked[i].Interlock = nil
 			}
+			watched := true
 			w.watch = func(all map[string]*wireState) {
 				for pair := range pairs {
+					if !watched {
+						return
+					}
 					a, b := all[pair[0]], all[pair[1]]
 					if a != nil && b != nil && a.output && b.output && a.on != inverted[pair[0]] && b.on != inverted[pair[1]] {
 						clash = pair[0] + " and " + pair[1]
@@ -431,11 +437,33 @@ func TestNeverTwoOn(t *testing.T) {
 			m.before = func() { pause(t.Context(), 20*time.Millisecond) } // a sync takes its time
 			all := mustOutputs(t, w, m, OutputOptions{}, specs...)
 			ended := make(chan struct{})
+			var reload sync.Mutex
 			for i, s := range steps {
 				go func() {
-					if s.by {
+					switch {
+					case s.text == "fails":
+						w.set(s.name, func(s *wireState) { s.setErr = errors.New("input/output error") })
+					case s.text == "works":
+						w.set(s.name, func(s *wireState) { s.setErr = nil })
+					case s.text == "unlocked":
+						reload.Lock()
+						w.set(s.name, func(*wireState) { watched = false })
+						if err := all.Change(unlocked); err != nil {
+							t.Error(err)
+						}
+						reload.Unlock()
+					case s.text == "locked":
+						reload.Lock()
+						if err := all.Change(specs); err != nil {
+							t.Error(err)
+						}
+						w.set(s.name, func(*wireState) {
+							watched = !slices.ContainsFunc(names, func(pin string) bool { return w.all[pin].setErr != nil }) || watched
+						})
+						reload.Unlock()
+					case s.by:
 						_ = all.Set(t.Context(), s.name, s.text)
-					} else {
+					default:
 						_ = send(all, s.name, command(gateway.Offset(i+1), s.text))
 					}
 					ended <- struct{}{}
@@ -447,7 +475,10 @@ func TestNeverTwoOn(t *testing.T) {
 			for range steps {
 				<-ended
 			}
-			pause(t.Context(), 10*time.Second)
+			for _, name := range names {
+				w.set(name, func(s *wireState) { s.setErr = nil })
+			}
+			pause(t.Context(), time.Minute)
 			if err := all.Close(false); err != nil {
 				t.Error(err)
 			}
@@ -457,6 +488,38 @@ func TestNeverTwoOn(t *testing.T) {
 		})
 		if clash != "" {
 			rt.Fatal(clash)
+		}
+	})
+}
+
+func TestALineThatHangsEndsTheStop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWires(t)
+		all, err := NewOutputs([]Spec{outputSpec("hangs", nil), outputSpec("works", nil)}, w, OutputOptions{Memory: newFakeMemory()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sendOK(t, all, "works", 1, "on")
+		hang := make(chan struct{})
+		w.set("hangs", func(s *wireState) { s.hang = hang })
+		set := make(chan error, 1)
+		go func() { set <- all.Set(t.Context(), "hangs", "on") }()
+		synctest.Wait()
+		w.take()
+		err = all.Close(true)
+		if err == nil || !strings.Contains(err.Error(), `output "hangs": the line does not answer`) || strings.Contains(err.Error(), "works") || time.Since(w.begin) > 2*closeTimeout {
+			t.Errorf("got %v after %v, want the name of the line", err, time.Since(w.begin))
+		}
+		wantLines(t, "the other", w.take(), "0s works off", "10s works close")
+		close(hang)
+		<-set
+		for _, p := range all.all() { // a line that comes back goes safe even now
+			if p.name == "hangs" {
+				if err := errors.Join(p.settle(whyStop, false)); err != nil {
+					t.Error(err)
+				}
+			}
 		}
 	})
 }

@@ -30,13 +30,20 @@ func (s *outputSink) Name() string { return "output " + s.name }
 // Close does nothing.
 func (s *outputSink) Close() error { return nil }
 
+// mostAtOnce is how many events of a batch are dealt with before the forwarder writes down how far it is: after a crash it sends those of both its lanes again,
+// and the journal must know them all.
+const mostAtOnce = (ringSize + olderSize) / 2
+
 // Send carries out the events, one after the other. An event counts as delivered when the line is driven, and a pulse, blink or pwm when it has begun: the next
 // command ends it. What is refused is Permanent; where it is not known whether a command was carried out, it wraps ErrUnknown.
 func (s *outputSink) Send(ctx context.Context, batch []gateway.Entry) error {
 	errs := make([]error, len(batch))
 	failed := false
 	for i := range batch {
-		err := s.deliver(ctx, &batch[i])
+		err := error(&gateway.RetryAfter{Err: errors.New("an output takes no more commands at once")})
+		if i < mostAtOnce {
+			err = s.deliver(ctx, &batch[i])
+		}
 		if errs[i] = err; err == nil {
 			continue
 		}

@@ -53,7 +53,10 @@ func (p *output) begin(kept line, on bool, now time.Time) {
 
 // goOn takes over since when an output that was kept is on.
 func (p *output) goOn(since time.Duration, now time.Time) {
-	p.account(p.level, p.level, now, false)
+	if p.level {
+		p.hold(now) // it was claimed
+	}
+	p.account(now)
 	if !p.level || since == 0 {
 		return
 	}

@@ -253,7 +253,7 @@ func (o *Outputs) isClosed() bool {
 func (o *Outputs) claims(p *output) (other string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if other := o.rival(p); other != "" {
+	if other := o.rival(p, false); other != "" {
 		return other
 	}
 	p.wants++
@@ -266,11 +266,11 @@ func (o *Outputs) release(p *output) {
 	p.wants--
 }
 
-// rival is an output that is on, or about to be, and that p is interlocked with; "" if none is. o.mu is held.
-func (o *Outputs) rival(p *output) string {
+// rival is an output that is on or, unless only those that are count, about to be, and that p is interlocked with; "" if none is. o.mu is held.
+func (o *Outputs) rival(p *output, on bool) string {
 	for _, name := range o.order {
 		q := o.byName[name]
-		if q != p && (q.held || q.wants > 0) && locked(&p.spec, &q.spec) {
+		if q != p && (q.held || q.wants > 0 && !on) && locked(&p.spec, &q.spec) {
 			return name
 		}
 	}

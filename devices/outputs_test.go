@@ -233,3 +233,34 @@ func TestAfterCloseNothingIsTaken(t *testing.T) {
 		wantLines(t, "closed", w.take(), "0s pump output off", "0s pump close")
 	})
 }
+
+func TestALargeBatchIsTakenInParts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWires(t)
+		all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, outputSpec("pump", nil))
+		batch := make([]gateway.Entry, 2*mostAtOnce+1)
+		for i := range batch {
+			batch[i] = command(gateway.Offset(i+1), "toggle")
+		}
+		for part := 0; len(batch) > 0; part++ {
+			err := send(all, "pump", batch...)
+			var parts *gateway.BatchError
+			var more *gateway.RetryAfter
+			n := min(mostAtOnce, len(batch))
+			if n == len(batch) {
+				if err != nil {
+					t.Error(err)
+				}
+				break
+			}
+			if !errors.As(err, &parts) || len(parts.Errors) != len(batch) || parts.Errors[n-1] != nil || !errors.As(parts.Errors[n], &more) {
+				t.Fatalf("part %d: got %v, want %d delivered and the rest later", part, err, n)
+			}
+			batch = batch[n:]
+		}
+		if got := len(w.take()); got != 2*mostAtOnce+2 {
+			t.Errorf("got %d levels, want each command once", got-1)
+		}
+	})
+}
