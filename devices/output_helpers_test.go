@@ -267,14 +267,14 @@ func (m *fakeMemory) crash() {
 	clear(m.noted)
 }
 
-// fakeLog keeps what is appended.
-type fakeLog struct {
+// outputLog keeps what is appended.
+type outputLog struct {
 	mu     sync.Mutex
 	events []gateway.Event
 	err    error
 }
 
-func (l *fakeLog) Append(ctx context.Context, events ...gateway.Event) (gateway.Offset, error) {
+func (l *outputLog) Append(ctx context.Context, events ...gateway.Event) (gateway.Offset, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
@@ -284,14 +284,14 @@ func (l *fakeLog) Append(ctx context.Context, events ...gateway.Event) (gateway.
 	return gateway.Offset(len(l.events)), ctx.Err()
 }
 
-func (l *fakeLog) fail(err error) {
+func (l *outputLog) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = err
 }
 
 // take returns the events since the last take, as type and data.
-func (l *fakeLog) take() (lines []string) {
+func (l *outputLog) take() (lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.events {

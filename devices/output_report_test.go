@@ -24,7 +24,7 @@ func runs(ctx context.Context, t *testing.T, all *Outputs, log gateway.Appender)
 func TestEachChangeIsAnEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, log := newWires(t), &fakeLog{}
+		w, log := newWires(t), &outputLog{}
 		all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, outputSpec("pump", func(s *Spec) { s.MaxOn = time.Minute }))
 		ended := runs(t.Context(), t, all, log)
 		sendOK(t, all, "pump", 1, "on", "on")
@@ -75,7 +75,7 @@ func TestEachChangeIsAnEvent(t *testing.T) {
 func TestAFullLogHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, log := newWires(t), &fakeLog{err: gateway.ErrFull}
+		w, log := newWires(t), &outputLog{err: gateway.ErrFull}
 		all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, outputSpec("pump", nil))
 		ended := runs(t.Context(), t, all, log)
 		synctest.Wait() // it waits with the first
@@ -108,7 +108,7 @@ func TestAStopWaitsForTheLogForAMoment(t *testing.T) {
 		t.Run(fmt.Sprintf("full %v", full), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w, log := newWires(t), &fakeLog{}
+				w, log := newWires(t), &outputLog{}
 				all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, outputSpec("pump", nil))
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
