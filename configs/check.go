@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"gateway/devices"
 	"gateway/mqtt"
 )
 
@@ -40,6 +41,53 @@ func (d *decoder) check() {
 		d.checkForwarder(f, path)
 	}
 	d.checkSources()
+	d.checkDevices()
+}
+
+// checkDevices checks what devices are together, and with the sinks that drive them.
+func (d *decoder) checkDevices() {
+	for _, wrong := range devices.Check(d.cfg.Devices) {
+		path := fmt.Sprintf("devices[%d]", wrong.Index)
+		if !d.hasProblem(path) { // a key that is missing or wrong was reported
+			d.problem(path, wrong.Err.Error())
+		}
+	}
+	var outputs []string
+	for i := range d.cfg.Devices {
+		s := &d.cfg.Devices[i]
+		if s.Type == devices.TypeOutput {
+			outputs = append(outputs, s.Name)
+		}
+		if s.Down != "" && !d.hasLink(s.Down) {
+			d.problem(fmt.Sprintf("devices[%d].link", i), fmt.Sprintf("%q: there is no source and no forwarder to an upstream of that name", s.Down))
+		}
+		if (s.Down == "") != (s.DownFor == 0) {
+			d.problem(fmt.Sprintf("devices[%d].link_down_for", i), "link and link_down_for go together: which connection, and how long it may be down")
+		}
+	}
+	for i := range d.cfg.Forwarders {
+		f := &d.cfg.Forwarders[i]
+		if f.Sink.Type != SinkOutput || f.Sink.Output == "" {
+			continue
+		}
+		path := fmt.Sprintf("forwarders[%d].sink.output", i)
+		if !slices.Contains(outputs, f.Sink.Output) {
+			there := "devices has no gpio_output"
+			if len(outputs) > 0 {
+				there = "there are " + strings.Join(outputs, ", ") + didYouMean(f.Sink.Output, outputs)
+			}
+			d.problem(path, fmt.Sprintf("%q: %s", f.Sink.Output, there))
+		}
+		if f.CatchUp == "live_first" {
+			d.problem(path, "commands are carried out in their order: catch_up: live_first is not for them")
+		}
+	}
+}
+
+// hasLink says whether a source or a forwarder of that name has a connection that can be down.
+func (d *decoder) hasLink(name string) bool {
+	return slices.ContainsFunc(d.cfg.Sources, func(s Source) bool { return s.Name == name }) ||
+		slices.ContainsFunc(d.cfg.Forwarders, func(f Forwarder) bool { return f.Name == name && f.Sink.Type == SinkMQTT })
 }
 
 // checkSources checks each source as the sink of the same kind.

@@ -67,6 +67,15 @@ func ValidAddress(s string) error {
 	return nil
 }
 
+func validTopic(s string) error { return gateway.ValidTopic(s) }
+
+func validNumber(s string) error {
+	if n, err := strconv.Atoi(s); err != nil || n < 0 || n > 99 {
+		return errors.New("wanted is a number from 0 to 99")
+	}
+	return nil
+}
+
 // validLoopback keeps what has no login off the network.
 func validLoopback(s string) error {
 	if err := ValidAddress(s); err != nil {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"gateway/devices"
 )
 
 // Config is everything that can be set. Paths in it are absolute or relative to the working folder. It belongs to
@@ -25,6 +27,8 @@ type Config struct {
 	Admin      Admin
 	Forwarders []Forwarder
 	Sources    []Source
+	// Devices are this board's pins, buses and probes.
+	Devices []devices.Spec
 
 	source source
 }
@@ -159,6 +163,8 @@ const (
 	SinkMQTT  = "mqtt"
 	SinkFile  = "file"
 	SinkLocal = "local"
+	// SinkOutput is an output of this board, see devices.
+	SinkOutput = "gpio_output"
 )
 
 // Sink is where a forwarder delivers to. Type says which of the others counts.
@@ -167,6 +173,8 @@ type Sink struct {
 	MQTT  MQTTSink
 	File  FileSink
 	Local LocalSink
+	// Output is the name of a device of type gpio_output.
+	Output string
 }
 
 // LocalSink publishes on the gateway's own broker.
@@ -261,6 +269,14 @@ func defaultForwarder() Forwarder {
 
 // defaultSource is a source before its keys are read.
 func defaultSource() Source { return Source{Retained: "ignore", MaxPacket: 256 << 10} }
+
+// defaultDevice is a device of that type before its keys are read.
+func defaultDevice(kind string) devices.Spec {
+	if kind == "" {
+		return devices.Spec{}
+	}
+	return devices.DefaultSpec(kind)
+}
 
 // defaultRoute is a route before its keys are read.
 func defaultRoute() Route { return Route{Match: []string{"#"}} }

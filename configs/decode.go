@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"gateway/devices"
 )
 
 // decoder fills a Config from a syntax tree by the table of keys, and gathers every problem on its way.
@@ -38,7 +40,13 @@ func (d *decoder) section(node ast.Node, key *Key, path string, i int) {
 	if !ok {
 		return
 	}
-	sink := d.sinkType(key, entries)
+	kind := d.typeOf(key, entries)
+	if key.Path == "devices[]" {
+		d.cfg.Devices[i] = defaultDevice(kind)
+	}
+	if key.Path == "devices[].adjust[]" { // a list in a list: the outer one has the type
+		kind = d.cfg.Devices[i].Type
+	}
 	seen := map[string]place{}
 	for _, e := range entries {
 		at := join(path, e.name)
@@ -48,36 +56,36 @@ func (d *decoder) section(node ast.Node, key *Key, path string, i int) {
 		}
 		seen[e.name] = e.at
 		d.places[at] = e.at
-		k := d.tree.find(join(key.Path, e.name), sink)
+		k := d.tree.find(join(key.Path, e.name), kind)
 		if k == nil {
-			d.problemAt(e.at, at, unknownKey(e.name, d.allowed(key.Path, sink)))
+			d.problemAt(e.at, at, unknownKey(e.name, d.allowed(key.Path, kind)))
 			continue
 		}
-		if k.Sink != "" && sink != "" && k.Sink != sink {
-			d.problemAt(e.at, at, fmt.Sprintf("is a key of sinks of type %s, this one is of type %s; allowed here are %s",
-				k.Sink, sink, strings.Join(d.allowed(key.Path, sink), ", ")))
+		if !k.of(kind) {
+			d.problemAt(e.at, at, fmt.Sprintf("is a key of %s, this one is of type %s; allowed here are %s",
+				k.typed(), kind, strings.Join(d.allowed(key.Path, kind), ", ")))
 			continue
 		}
 		d.value(e.value, k, at, i)
 	}
-	d.missing(seen, key, path, sink)
+	d.missing(seen, key, path, kind)
 }
 
-// allowed lists the keys of a section, for a sink those of its type.
-func (d *decoder) allowed(section, sink string) []string {
+// allowed lists the keys of a section, for a sink or a device those of its type.
+func (d *decoder) allowed(section, kind string) []string {
 	var names []string
 	for _, k := range d.tree.children[section] {
-		if (k.Sink == "" || sink == "" || k.Sink == sink) && !slices.Contains(names, k.name()) {
+		if k.of(kind) && !slices.Contains(names, k.name()) {
 			names = append(names, k.name())
 		}
 	}
 	return names
 }
 
-// missing reports the required keys that a section does not have. Those of a sink wait until its type is known.
-func (d *decoder) missing(seen map[string]place, section *Key, path, sink string) {
+// missing reports the required keys that a section does not have. Those of a type wait until it is known.
+func (d *decoder) missing(seen map[string]place, section *Key, path, kind string) {
 	for _, k := range d.tree.children[section.Path] {
-		if _, given := seen[k.name()]; given || !k.Required || k.Sink != "" && k.Sink != sink {
+		if _, given := seen[k.name()]; given || !k.Required || len(k.Types) > 0 && !slices.Contains(k.Types, kind) {
 			continue
 		}
 		text := "is missing; wanted is " + d.wanted(k)
@@ -88,15 +96,16 @@ func (d *decoder) missing(seen map[string]place, section *Key, path, sink string
 	}
 }
 
-// sinkType is the valid type of the sink whose entries these are, "" for other sections.
-func (d *decoder) sinkType(section *Key, entries []entry) string {
-	if section.Path != "forwarders[].sink" {
+// typeOf is the valid type of the sink or device whose entries these are, "" for other sections.
+func (d *decoder) typeOf(section *Key, entries []entry) string {
+	k := d.tree.find(section.Path+".type", "")
+	if k == nil {
 		return ""
 	}
 	for _, e := range entries {
 		if s, ok := e.value.(*ast.StringNode); ok && e.name == "type" {
 			text, _, _ := expand(s.Value, d.env)
-			if slices.Contains(sinkTypes, text) {
+			if slices.Contains(k.Choices, text) {
 				return text
 			}
 		}
@@ -114,7 +123,7 @@ func (d *decoder) value(node ast.Node, k *Key, path string, i int) {
 		d.section(node, k, path, i)
 	case KindSections:
 		d.sections(node, k, path, i)
-	case KindFilters, KindAddresses, KindWindows:
+	case KindFilters, KindAddresses, KindWindows, KindTexts:
 		d.list(node, k, path, i)
 	default:
 		if text, ok := d.scalar(node, k, path); ok {
@@ -149,6 +158,11 @@ func (d *decoder) sections(node ast.Node, k *Key, path string, i int) {
 			*list = append(*list, defaultForwarder())
 		case *[]Source:
 			*list = append(*list, defaultSource())
+		case *[]devices.Spec:
+			*list = append(*list, defaultDevice(""))
+		case *[]devices.Adjust:
+			*list = append(*list, devices.DefaultAdjust())
+			element = i
 		case *[]Route:
 			*list = append(*list, defaultRoute())
 			element = i

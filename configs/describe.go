@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+
+	"gateway/devices"
 )
 
 // Describe writes every key with its type, default and help, for a terminal; with a filter only the keys whose path
@@ -32,8 +35,8 @@ func (k *Key) facts() []string {
 	if len(k.Choices) > 0 {
 		facts[0] = strings.Join(k.Choices, " | ")
 	}
-	if k.Sink != "" {
-		facts = append(facts, "type "+k.Sink)
+	if len(k.Types) > 0 {
+		facts = append(facts, "type "+k.shortTypes())
 	}
 	if k.Required {
 		facts = append(facts, "required")
@@ -54,6 +57,35 @@ func (k *Key) bounds() string {
 		return "at least " + k.unit(k.least)
 	}
 	return ""
+}
+
+// shortTypes names the types that the key belongs to.
+func (k *Key) shortTypes() string {
+	all := sensorTypes(devices.BusI2C, devices.BusWire, devices.BusBoard, devices.BusNone)
+	var names []string
+	for _, kind := range k.Types {
+		if !slices.Contains(all, kind) {
+			names = append(names, kind)
+		}
+	}
+	for _, group := range []struct {
+		name  string
+		kinds []string
+	}{{"sensors", all}, {"chips on I2C", sensorTypes(devices.BusI2C)}} {
+		if !slices.ContainsFunc(group.kinds, func(kind string) bool { return !slices.Contains(k.Types, kind) }) {
+			return strings.Join(append(names, group.name), ", ")
+		}
+	}
+	return strings.Join(k.Types, ", ")
+}
+
+// typed is what has the key, in words.
+func (k *Key) typed() string {
+	what := "sinks"
+	if strings.HasPrefix(k.Path, "devices[]") {
+		what = "devices"
+	}
+	return what + " of type " + k.shortTypes()
 }
 
 const docHead = `# Configuration
@@ -101,8 +133,8 @@ func WriteMarkdown(w io.Writer) error {
 			def = "`" + def + "`"
 		}
 		help := k.Help
-		if k.Sink != "" {
-			help = "(" + k.Sink + ") " + help
+		if len(k.Types) > 0 {
+			help = "(" + k.shortTypes() + ") " + help
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Path, kind, def, strings.ReplaceAll(help, "|", "\\|"))
 	}

@@ -2,7 +2,10 @@ package configs
 
 import (
 	"io"
+	"slices"
 	"strings"
+
+	"gateway/devices"
 )
 
 const exampleHead = `# The configuration of an edge event gateway, with every key and its default, or an example where there is none.
@@ -16,7 +19,7 @@ const exampleHead = `# The configuration of an edge event gateway, with every ke
 // WriteExample writes a commented configuration file with every key. It can be loaded as it is: what depends on
 // files of its own is off.
 func WriteExample(w io.Writer) error {
-	e := &example{tree: newTree()}
+	e := &example{tree: newTree(), told: map[string]bool{}}
 	e.section("", 0, "")
 	_, err := io.WriteString(w, exampleHead+e.render())
 	return err
@@ -25,6 +28,7 @@ func WriteExample(w io.Writer) error {
 // example gathers the lines of the file.
 type example struct {
 	tree  *tree
+	told  map[string]bool // keys of devices that were explained
 	lines []exampleLine
 	off   int // depth of sections around that are off
 	base  int // where the # of such a section stands
@@ -40,7 +44,7 @@ type exampleLine struct {
 // section adds the keys of a section; those of sinks only for the type of this one.
 func (e *example) section(path string, indent int, sink string) {
 	for _, k := range e.tree.children[path] {
-		if k.Sink != "" && k.Sink != sink {
+		if len(k.Types) > 0 && !slices.Contains(k.Types, sink) {
 			continue
 		}
 		if path == "" {
@@ -51,9 +55,12 @@ func (e *example) section(path string, indent int, sink string) {
 }
 
 func (e *example) key(k *Key, indent int, sink string) {
-	for _, text := range wrap(k.Help, 112-indent) {
-		e.add(indent, "# "+text)
+	if again := e.told[k.Path]; again && k.Off {
+		return
+	} else if !again {
+		e.help(k, indent)
 	}
+	e.told[k.Path] = strings.HasPrefix(k.Path, "devices[]")
 	if k.Off {
 		if e.off == 0 {
 			e.base = indent
@@ -73,14 +80,32 @@ func (e *example) key(k *Key, indent int, sink string) {
 	}
 }
 
+// help explains a key.
+func (e *example) help(k *Key, indent int) {
+	for _, text := range wrap(k.Help, 112-indent) {
+		e.add(indent, "# "+text)
+	}
+}
+
 func exampleValue(k *Key, sink string) string {
 	switch {
-	case k.Path == "forwarders[].sink.type":
+	case k.Path == "forwarders[].sink.type" || k.Path == "devices[].type":
 		return sink
+	case k.Path == "devices[].name" || k.Path == "devices[].pin":
+		return exampleDevice[sink][k.name()]
+	case strings.HasPrefix(k.Path, "devices[]") && k.Example == "" && k.place != nil && len(k.Types) > 0 && !k.Off:
+		c := &Config{Devices: []devices.Spec{defaultDevice(sink)}}
+		c.Devices[0].Adjust = []devices.Adjust{devices.DefaultAdjust()}
+		if text := format(k.place(c, 0), k.Kind); text != "" {
+			return text
+		}
+		return k.Default
 	case k.Path == "forwarders[].name" && sink == SinkFile:
 		return "archive"
 	case k.Path == "forwarders[].name" && sink == SinkLocal:
 		return "commands"
+	case k.Path == "forwarders[].name" && sink == SinkOutput:
+		return "pump"
 	case k.Example != "":
 		return k.Example
 	case k.Kind == KindText || k.Kind == KindFilter:
@@ -89,15 +114,38 @@ func exampleValue(k *Key, sink string) string {
 	return k.Default
 }
 
+// exampleDevice has what the example file's devices cannot have alike.
+var exampleDevice = map[string]map[string]string{
+	devices.TypeInput:     {"name": "door", "pin": "GPIO17"},
+	devices.TypeCounter:   {"name": "water", "pin": "GPIO27"},
+	devices.TypeOutput:    {"name": "pump", "pin": "GPIO22"},
+	"bme280":              {"name": "climate"},
+	"ds18b20":             {"name": "boiler"},
+	"ads1115":             {"name": "soil"},
+	"ina219":              {"name": "battery"},
+	devices.TypeSimulated: {"name": "demo"},
+}
+
 // elements adds a list of sections: one, or one for each type of sink.
 func (e *example) elements(k *Key, indent int) {
 	sinks := []string{""}
-	if k.Path == "forwarders" {
+	switch k.Path {
+	case "forwarders":
 		sinks = sinkTypes
+	case "devices":
+		sinks = []string{devices.TypeInput, "bme280", devices.TypeCounter, devices.TypeOutput, "ds18b20", "ads1115", "ina219", devices.TypeSimulated}
+	case "devices[].adjust":
+		sinks = []string{"bme280"}
 	}
 	for _, sink := range sinks {
 		first := len(e.lines)
+		if sink == SinkOutput { // its output is off
+			e.base, e.off = indent-2, e.off+1
+		}
 		e.section(k.Path+"[]", indent, sink)
+		if sink == SinkOutput {
+			e.off--
+		}
 		for i := first; i < len(e.lines); i++ {
 			if !strings.HasPrefix(e.lines[i].text, "# ") {
 				e.lines[i].dash = true

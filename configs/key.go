@@ -2,8 +2,12 @@ package configs
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"gateway/devices"
 )
 
 // Kind is what a key holds, in the words that people read.
@@ -26,6 +30,9 @@ const (
 	KindFilter    Kind = "topic filter"
 	KindFilters   Kind = "list of topic filters"
 	KindWindows   Kind = "list of times of day"
+	KindTexts     Kind = "list of texts"
+	KindDecimal   Kind = "decimal number"
+	KindTruth     Kind = "true or false"
 )
 
 // Key is one row of the table that describes the configuration.
@@ -39,8 +46,8 @@ type Key struct {
 	Required bool `json:"required,omitempty"`
 	// Default is what holds where the key is left out, as people write it.
 	Default string `json:"default,omitempty"`
-	// Sink is the type of sink that the key belongs to, "" for all.
-	Sink string `json:"sink,omitempty"`
+	// Types are the types of sinks, or of devices, that the key belongs to; none for all.
+	Types []string `json:"types,omitempty"`
 	// Help says in a sentence what it does.
 	Help string `json:"help"`
 	// Example is the YAML that the example file has for it; "" for its default.
@@ -54,6 +61,13 @@ type Key struct {
 	check func(string) error
 	// least and most bound numbers, sizes and durations (in their units: 1, byte, nanosecond); most 0: no bound.
 	least, most int64
+	// bare says that a text may be a number without quotes.
+	bare bool
+}
+
+// of says whether the key belongs to that type; "" is a type that is not known.
+func (k *Key) of(kind string) bool {
+	return len(k.Types) == 0 || kind == "" || slices.Contains(k.Types, kind)
 }
 
 // name is the last part of the path, without [].
@@ -68,7 +82,7 @@ func (k *Key) parent() string {
 
 // Keys is the table of every key, in the order of the example file.
 func Keys() []Key {
-	keys := append(append(append(gatewayKeys(), brokerKeys()...), forwarderKeys()...), sourceKeys()...)
+	keys := slices.Concat(gatewayKeys(), brokerKeys(), forwarderKeys(), sourceKeys(), deviceKeys())
 	c := Default()
 	c.MQTT.TLS = defaultTLSListener()
 	c.MQTT.ACL = []Rule{{}}
@@ -76,6 +90,11 @@ func Keys() []Key {
 	c.Forwarders[0].Routes = []Route{defaultRoute()}
 	for i := range keys {
 		if k := &keys[i]; k.Default == "" && k.place != nil {
+			c.Devices = []devices.Spec{defaultDevice("")}
+			if len(k.Types) > 0 {
+				c.Devices[0] = defaultDevice(k.Types[0])
+			}
+			c.Devices[0].Adjust = []devices.Adjust{devices.DefaultAdjust()}
 			k.Default = format(k.place(c, 0), k.Kind)
 		}
 	}
@@ -93,6 +112,12 @@ func format(place any, kind Kind) string {
 		return FormatSize(*v)
 	case *time.Duration:
 		return FormatDuration(*v)
+	case *float64:
+		return strconv.FormatFloat(*v, 'f', -1, 64)
+	case *uint64:
+		return strconv.FormatUint(*v, 10)
+	case *bool:
+		return strconv.FormatBool(*v)
 	case *[]string:
 		if kind == KindAddresses && len(*v) == 1 {
 			return (*v)[0]
@@ -120,7 +145,7 @@ func scalarYAML(s string) string {
 
 // tree finds the rows of the table by their paths.
 type tree struct {
-	keys     map[string]*Key   // by Path, and by Path and Sink with a space between them
+	keys     map[string]*Key   // by Path, and by Path and type with a space between them
 	children map[string][]*Key // by the parent's Path
 }
 
@@ -132,17 +157,17 @@ func newTree() *tree {
 		if t.keys[k.Path] == nil {
 			t.keys[k.Path] = k
 		}
-		if k.Sink != "" {
-			t.keys[k.Path+" "+k.Sink] = k
+		for _, kind := range k.Types {
+			t.keys[k.Path+" "+kind] = k
 		}
 		t.children[k.parent()] = append(t.children[k.parent()], k)
 	}
 	return t
 }
 
-// find is the key at path, of that sink where several have one there.
-func (t *tree) find(path, sink string) *Key {
-	if k := t.keys[path+" "+sink]; k != nil {
+// find is the key at path, of that type where several have one there.
+func (t *tree) find(path, kind string) *Key {
+	if k := t.keys[path+" "+kind]; k != nil {
 		return k
 	}
 	return t.keys[path]

@@ -18,11 +18,12 @@ func forwarderKeys() []Key {
 		Key{Path: "forwarders[].sink", Kind: KindSection, Required: true, Help: "What it delivers to."},
 		Key{
 			Path: "forwarders[].sink.type", Kind: KindChoice, Choices: sinkTypes, Required: true, Example: SinkMQTT,
-			Help:  "The kind of sink: an upstream MQTT broker, a file of JSON lines, or the devices at the gateway's own broker (local).",
+			Help:  "The kind of sink: an upstream MQTT broker, a file of JSON lines, the devices at the gateway's own broker (local), or an output of this board (gpio_output).",
 			place: func(c *Config, i int) any { return &c.Forwarders[i].Sink.Type },
 		},
 	)
 	keys = append(append(append(keys, mqttSinkKeys()...), fileSinkKeys()...), localSinkKeys()...)
+	keys = append(keys, outputSinkKeys()...)
 	return append(keys,
 		Key{Path: "forwarders[].retry", Kind: KindSection, Help: "The pause after a failed attempt: random, up to a bound that doubles from min to max."},
 		Key{
@@ -147,7 +148,7 @@ func fileSinkKeys() []Key {
 
 func forSink(kind string, keys []Key) []Key {
 	for i := range keys {
-		keys[i].Sink = kind
+		keys[i].Types = []string{kind}
 	}
 	return keys
 }

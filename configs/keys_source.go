@@ -1,7 +1,7 @@
 package configs
 
 // sinkTypes are the kinds of sinks, in the order of the example file.
-var sinkTypes = []string{SinkMQTT, SinkFile, SinkLocal}
+var sinkTypes = []string{SinkMQTT, SinkFile, SinkLocal, SinkOutput}
 
 // localSinkKeys are those of a sink that publishes on the gateway's own broker.
 func localSinkKeys() []Key {

@@ -273,10 +273,10 @@ func TestKeysAreComplete(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, k := range configs.Keys() {
-		if seen[k.Path+k.Sink] {
+		if seen[k.Path+strings.Join(k.Types, " ")] {
 			t.Errorf("%s stands twice in the table", k.Path)
 		}
-		seen[k.Path+k.Sink] = true
+		seen[k.Path+strings.Join(k.Types, " ")] = true
 		if k.Help == "" || !strings.HasSuffix(k.Help, ".") {
 			t.Errorf("%s: help %q is no sentence", k.Path, k.Help)
 		}

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -21,7 +22,19 @@ func (d *decoder) scalar(node ast.Node, k *Key, path string) (string, bool) {
 	case *ast.LiteralNode:
 		raw = n.Value.Value
 	case *ast.IntegerNode:
-		if k.Kind == KindNumber || k.Kind == KindSize || k.Kind == KindDuration {
+		if k.bare || k.Kind == KindNumber || k.Kind == KindDecimal || k.Kind == KindSize || k.Kind == KindDuration {
+			return n.GetToken().Value, true
+		}
+		d.wrongType(node, k, path)
+		return "", false
+	case *ast.FloatNode:
+		if k.Kind == KindDecimal {
+			return n.GetToken().Value, true
+		}
+		d.wrongType(node, k, path)
+		return "", false
+	case *ast.BoolNode:
+		if k.Kind == KindTruth || k.Kind == KindChoice && slices.Contains(k.Choices, n.GetToken().Value) { // "on", say
 			return n.GetToken().Value, true
 		}
 		d.wrongType(node, k, path)
@@ -37,7 +50,7 @@ func (d *decoder) scalar(node ast.Node, k *Key, path string) (string, bool) {
 	if len(errs) > 0 {
 		return "", false
 	}
-	if k.Kind == KindNumber && !used {
+	if (k.Kind == KindNumber || k.Kind == KindDecimal || k.Kind == KindTruth) && !used {
 		d.wrongType(node, k, path)
 		return "", false
 	}
@@ -75,14 +88,46 @@ func (d *decoder) set(k *Key, text, path string, i int) {
 			return
 		}
 		*p = n
+	case *float64:
+		d.setDecimal(p, text, path)
+	case **float64:
+		*p = new(float64)
+		d.setDecimal(*p, text, path)
+	case *bool:
+		truth, err := strconv.ParseBool(text)
+		if err != nil {
+			d.problem(path, quoted(text)+"wanted is true or false")
+			return
+		}
+		*p = truth
+	case *uint64:
+		n, err := strconv.ParseUint(text, 10, 32)
+		if err != nil || k.inBounds(int64(n)) != nil {
+			d.problem(path, quoted(text)+"wanted is "+d.wanted(k))
+			return
+		}
+		*p = n
 	case *int:
-		n, err := strconv.ParseInt(text, 10, 32)
+		digits, base := text, 10
+		if hex, ok := strings.CutPrefix(text, "0x"); ok {
+			digits, base = hex, 16
+		}
+		n, err := strconv.ParseInt(digits, base, 32)
 		if err != nil || k.inBounds(n) != nil {
 			d.problem(path, quoted(text)+"wanted is "+d.wanted(k))
 			return
 		}
 		*p = int(n)
 	}
+}
+
+func (d *decoder) setDecimal(to *float64, text, path string) {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+		d.problem(path, quoted(text)+"wanted is a number such as 0.5")
+		return
+	}
+	*to = n
 }
 
 // accept reports what is wrong with a text by the choices and the check of its key.
@@ -155,7 +200,7 @@ func quotesHint(node ast.Node, k *Key) string {
 	switch k.Kind {
 	case KindSecret:
 		return ": put it in quotes"
-	case KindText, KindPath, KindFilter, KindFilters:
+	case KindText, KindTexts, KindPath, KindFilter, KindFilters:
 		return fmt.Sprintf(": put it in quotes, %q", node.GetToken().Value)
 	}
 	return ""
@@ -196,6 +241,12 @@ func (d *decoder) wanted(k *Key) string {
 		return "one of " + strings.Join(k.Choices, ", ")
 	case KindNumber:
 		return fmt.Sprintf("a whole number from %d to %d", k.least, k.most)
+	case KindDecimal:
+		return "a number such as 0.5"
+	case KindTruth:
+		return "true or false"
+	case KindTexts:
+		return "a list of texts"
 	case KindSize:
 		return "a size such as 512MiB"
 	case KindDuration:
