@@ -30,11 +30,11 @@ func TestAHungBusSlowsNoOtherAndPilesNothingUp(t *testing.T) {
 			logs[c.name] = &fakeLog{}
 			stops = append(stops, start(t, d, logs[c.name]))
 		}
-		time.Sleep(5500 * time.Millisecond)
+		pass(5500 * time.Millisecond)
 		release := make(chan struct{})
 		hung.setHang(release)
 		before := hung.count()
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		if got := hung.count() - before; got != 1 {
 			t.Errorf("transfers that entered the hung bus: got %d, want 1: the others must not queue behind it", got)
 		}
@@ -61,7 +61,7 @@ func TestAHungBusSlowsNoOtherAndPilesNothingUp(t *testing.T) {
 		// The kernel gives the transfer back: the sensors recover by themselves.
 		hung.setHang(nil)
 		close(release)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		for _, name := range []string{"a", "b", "c"} {
 			if got := len(logs[name].all(EventRecovered)); got != 1 {
 				t.Errorf("%s: got %d recoveries, want 1", name, got)
@@ -152,7 +152,7 @@ func TestABusIsFair(t *testing.T) {
 type slowChip struct{ took time.Duration }
 
 func (c *slowChip) tx(_, _ []byte) error {
-	time.Sleep(c.took)
+	pass(c.took)
 	return nil
 }
 
@@ -223,11 +223,11 @@ func TestAnErrorOfATransferOpensTheBusAnew(t *testing.T) {
 		}
 		out := &fakeLog{}
 		stop := start(t, d, out)
-		time.Sleep(2500 * time.Millisecond)
+		pass(2500 * time.Millisecond)
 		bus.plug(0x76, nil)
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		bus.plug(0x76, bmp280())
-		time.Sleep(40 * time.Second)
+		pass(40 * time.Second)
 		if got := d.Status(); got.State != gateway.DeviceOK || got.Faults != 1 || got.Value != "25.08 Cel, 1006.53 hPa" || got.Where != "i2c-1 0x76" {
 			t.Errorf("status: got %+v", got)
 		}

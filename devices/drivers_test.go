@@ -149,9 +149,9 @@ func TestABME280ThatLostItsSupplyIsSetUpAgain(t *testing.T) {
 		}
 		out := &fakeLog{}
 		stop := start(t, d, out)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		chip.set(0xF2, 0)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		stop()
 		var kinds []string
 		for _, e := range out.all() {
