@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"gateway"
 )
@@ -106,6 +107,66 @@ func TestAStuckBusSaysSoAtOnce(t *testing.T) {
 			t.Errorf("a bus of closed hardware: got %v", err)
 		}
 	})
+}
+
+func TestADeviceThatIsStoppedDoesNotMakeItsBusStuck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hw := hardware(t, t.TempDir(), map[string]transport{"1": one(0x40, &slowChip{took: 100 * time.Millisecond})})
+		defer hw.Close()
+		b, err := hw.bus("1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if err := b.transfer(ctx, 0x40, []byte{1}, nil, time.Second); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the one that is stopped: got %v, want its context's error", err)
+		}
+		if err := b.transfer(t.Context(), 0x40, []byte{1}, nil, time.Second); err != nil {
+			t.Errorf("the next one: got %v, want no error", err)
+		}
+	})
+}
+
+func TestAWaitBehindATransferThatHangsFindsTheBusStuck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		hung := one(0x40, &registers{})
+		hung.setHang(release)
+		hw := hardware(t, t.TempDir(), map[string]transport{"1": hung})
+		defer hw.Close()
+		defer close(release)
+		b, err := hw.bus("1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		_ = b.transfer(ctx, 0x40, []byte{1}, nil, time.Second) // whoever began it is gone
+		for i := range 3 {
+			began := time.Now()
+			err := b.transfer(t.Context(), 0x41, []byte{1}, nil, time.Second)
+			if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "stuck: a transfer with 0x40") || i > 0 && took > 0 {
+				t.Errorf("transfer %d: got %v after %s, want that 0x40 keeps the bus, and at once after the first", i, err, took)
+			}
+		}
+	})
+}
+
+func TestTheKernelsStructures(t *testing.T) {
+	t.Parallel()
+	word := unsafe.Sizeof(uintptr(0)) // struct i2c_msg and i2c_rdwr_ioctl_data end in, and begin with, a pointer
+	if got, at := unsafe.Sizeof(i2cMsg{}), unsafe.Offsetof(i2cMsg{}.buf); got != 8+word || at != 8 {
+		t.Errorf("i2c_msg: got %d bytes and its buffer at %d, want %d and 8", got, at, 8+word)
+	}
+	if got, at := unsafe.Sizeof(i2cTransaction{}), unsafe.Offsetof(i2cTransaction{}.n); got != 2*word || at != word {
+		t.Errorf("i2c_rdwr_ioctl_data: got %d bytes and its count at %d, want %d and %d", got, at, 2*word, word)
+	}
+	if _, err := openI2C(os.DevNull); !errors.Is(err, syscall.ENOTTY) {
+		t.Errorf("a file that is no bus: got %v, want that it is none", err)
+	}
 }
 
 func TestABusIsFair(t *testing.T) {

@@ -289,6 +289,12 @@ func TestSCD4xReadsTheExampleOfItsDataSheet(t *testing.T) {
 	if got := readOne(t, Spec{Type: "scd4x"}, plan(append(slices.Clone(begin), status, garbled)...)); got["class"] != FaultCRC {
 		t.Errorf("garbled: got %v, want a fault of class crc", got)
 	}
+	garbled = read(0x01f4, 0x6667, 0x5eb9)
+	garbled.R[5] ^= 1
+	ops = append(slices.Clone(begin), status, read(0x8006), status, read(0x8006), write(0xec, 0x05), garbled)
+	if got := readOne(t, Spec{Type: "scd4x"}, plan(ops...)); got["class"] != FaultCRC {
+		t.Errorf("a garbled measurement: got %v, want a fault of class crc", got)
+	}
 }
 
 func TestMCP9808Reads(t *testing.T) {
