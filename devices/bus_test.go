@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"gateway"
 )
@@ -30,11 +31,11 @@ func TestAHungBusSlowsNoOtherAndPilesNothingUp(t *testing.T) {
 			logs[c.name] = &fakeLog{}
 			stops = append(stops, start(t, d, logs[c.name]))
 		}
-		time.Sleep(5500 * time.Millisecond)
+		pass(5500 * time.Millisecond)
 		release := make(chan struct{})
 		hung.setHang(release)
 		before := hung.count()
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		if got := hung.count() - before; got != 1 {
 			t.Errorf("transfers that entered the hung bus: got %d, want 1: the others must not queue behind it", got)
 		}
@@ -61,7 +62,7 @@ func TestAHungBusSlowsNoOtherAndPilesNothingUp(t *testing.T) {
 		// The kernel gives the transfer back: the sensors recover by themselves.
 		hung.setHang(nil)
 		close(release)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		for _, name := range []string{"a", "b", "c"} {
 			if got := len(logs[name].all(EventRecovered)); got != 1 {
 				t.Errorf("%s: got %d recoveries, want 1", name, got)
@@ -108,6 +109,66 @@ func TestAStuckBusSaysSoAtOnce(t *testing.T) {
 	})
 }
 
+func TestADeviceThatIsStoppedDoesNotMakeItsBusStuck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hw := hardware(t, t.TempDir(), map[string]transport{"1": one(0x40, &slowChip{took: 100 * time.Millisecond})})
+		defer hw.Close()
+		b, err := hw.bus("1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if err := b.transfer(ctx, 0x40, []byte{1}, nil, time.Second); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the one that is stopped: got %v, want its context's error", err)
+		}
+		if err := b.transfer(t.Context(), 0x40, []byte{1}, nil, time.Second); err != nil {
+			t.Errorf("the next one: got %v, want no error", err)
+		}
+	})
+}
+
+func TestAWaitBehindATransferThatHangsFindsTheBusStuck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		hung := one(0x40, &registers{})
+		hung.setHang(release)
+		hw := hardware(t, t.TempDir(), map[string]transport{"1": hung})
+		defer hw.Close()
+		defer close(release)
+		b, err := hw.bus("1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		_ = b.transfer(ctx, 0x40, []byte{1}, nil, time.Second) // whoever began it is gone
+		for i := range 3 {
+			began := time.Now()
+			err := b.transfer(t.Context(), 0x41, []byte{1}, nil, time.Second)
+			if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "stuck: a transfer with 0x40") || i > 0 && took > 0 {
+				t.Errorf("transfer %d: got %v after %s, want that 0x40 keeps the bus, and at once after the first", i, err, took)
+			}
+		}
+	})
+}
+
+func TestTheKernelsStructures(t *testing.T) {
+	t.Parallel()
+	word := unsafe.Sizeof(uintptr(0)) // struct i2c_msg and i2c_rdwr_ioctl_data end in, and begin with, a pointer
+	if got, at := unsafe.Sizeof(i2cMsg{}), unsafe.Offsetof(i2cMsg{}.buf); got != 8+word || at != 8 {
+		t.Errorf("i2c_msg: got %d bytes and its buffer at %d, want %d and 8", got, at, 8+word)
+	}
+	if got, at := unsafe.Sizeof(i2cTransaction{}), unsafe.Offsetof(i2cTransaction{}.n); got != 2*word || at != word {
+		t.Errorf("i2c_rdwr_ioctl_data: got %d bytes and its count at %d, want %d and %d", got, at, 2*word, word)
+	}
+	if _, err := openI2C(os.DevNull); !errors.Is(err, syscall.ENOTTY) {
+		t.Errorf("a file that is no bus: got %v, want that it is none", err)
+	}
+}
+
 func TestABusIsFair(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -152,7 +213,7 @@ func TestABusIsFair(t *testing.T) {
 type slowChip struct{ took time.Duration }
 
 func (c *slowChip) tx(_, _ []byte) error {
-	time.Sleep(c.took)
+	pass(c.took)
 	return nil
 }
 
@@ -223,11 +284,11 @@ func TestAnErrorOfATransferOpensTheBusAnew(t *testing.T) {
 		}
 		out := &fakeLog{}
 		stop := start(t, d, out)
-		time.Sleep(2500 * time.Millisecond)
+		pass(2500 * time.Millisecond)
 		bus.plug(0x76, nil)
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		bus.plug(0x76, bmp280())
-		time.Sleep(40 * time.Second)
+		pass(40 * time.Second)
 		if got := d.Status(); got.State != gateway.DeviceOK || got.Faults != 1 || got.Value != "25.08 Cel, 1006.53 hPa" || got.Where != "i2c-1 0x76" {
 			t.Errorf("status: got %+v", got)
 		}

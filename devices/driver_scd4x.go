@@ -3,6 +3,7 @@ package devices
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"periph.io/x/conn/v3/physic"
@@ -40,7 +41,8 @@ func openSCD4x(ctx context.Context, e *environment) (reader, error) {
 	return s, err
 }
 
-// through sends the command and fetches the answer in two transfers, with the chip's execution time in between, as the data sheet has it.
+// through sends the command and fetches the answer in two transfers, with the chip's execution time in between, as the data sheet has it, and looks at
+// the checksum of each word: periph does too, but keeps asking for 6 s of the wall clock after a wrong one.
 func (s *scd4xReader) through(next func(w, r []byte) error, w, r []byte) error {
 	if len(w) == 2 && binary.BigEndian.Uint16(w) == 0x36f6 {
 		_ = next(w, nil) // wake_up: "the sensor does not acknowledge the command"; the next one tells whether there is a chip
@@ -55,10 +57,18 @@ func (s *scd4xReader) through(next func(w, r []byte) error, w, r []byte) error {
 	if err := s.port.wait(2 * time.Millisecond); err != nil {
 		return err
 	}
-	return next(nil, r)
+	if err := next(nil, r); err != nil {
+		return err
+	}
+	for word := range slices.Chunk(r, 3) {
+		if got := crc8(word[:2]); got != word[2] {
+			return faultf(FaultCRC, "%s 0x%02x: its checksum is 0x%02x, what was read has 0x%02x", s.port, s.port.addr, word[2], got)
+		}
+	}
+	return nil
 }
 
-// Read waits for a measurement. It does so itself: periph's loop sleeps for 6 s of the wall clock, whatever happens.
+// Read waits for a measurement. It does so itself: periph's loop sleeps through errors, and cannot be ended.
 func (s *scd4xReader) Read(ctx context.Context) ([]Reading, error) {
 	var e scd4x.Env
 	err := s.port.call(ctx, func() error {
@@ -82,9 +92,6 @@ func (s *scd4xReader) ready() error {
 		var b [3]byte
 		if err := s.port.Tx(s.port.addr, []byte{0xe4, 0xb8}, b[:]); err != nil {
 			return err
-		}
-		if got := crc8(b[:2]); got != b[2] {
-			return s.port.note(faultf(FaultCRC, "%s 0x%02x: its checksum is 0x%02x, what was read has 0x%02x", s.port, s.port.addr, b[2], got))
 		}
 		if binary.BigEndian.Uint16(b[:])&0x7ff != 0 {
 			return nil

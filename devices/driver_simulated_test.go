@@ -68,7 +68,7 @@ func TestSimulatedWaves(t *testing.T) {
 
 func TestSimulatedFaultsComeAndGo(t *testing.T) {
 	t.Parallel()
-	events := simulate(t, Spec{Interval: time.Second, Wave: WaveFaults, High: 1, Period: 20 * time.Second}, 90*time.Second)
+	events := simulate(t, Spec{Interval: time.Second, Wave: WaveFaults, High: 1, Period: 5 * time.Minute}, 22*time.Minute)
 	var story []string
 	last := ""
 	for _, e := range events {
@@ -110,10 +110,10 @@ func TestReplay(t *testing.T) {
 
 	// At its times, with a fault.
 	for name, lines := range map[string][]string{
-		"after": {`{"v":1}`, `{"v":2,"after":"1.5s"}`, `{"fault":"crc","after":"2s"}`, `{"v":3,"after":"3s"}`},
-		"time":  {`{"v":1,"time":"2026-01-01T00:00:00Z"}`, `{"v":2,"time":"2026-01-01T00:00:01.5Z"}`, `{"fault":"crc","time":"2026-01-01T00:00:03.5Z"}`, `{"v":3,"time":"2026-01-01T00:00:06.5Z"}`},
+		"after": {`{"v":1}`, `{"v":2,"after":"1.5s"}`, `{"fault":"crc","after":"2s"}`, `{"v":3,"after":"1.5s"}`, `{"v":3,"after":"10s"}`},
+		"time":  {`{"v":1,"time":"2026-01-01T00:00:00Z"}`, `{"v":2,"time":"2026-01-01T00:00:01.5Z"}`, `{"fault":"crc","time":"2026-01-01T00:00:03.5Z"}`, `{"v":3,"time":"2026-01-01T00:00:05Z"}`, `{"v":3,"time":"2026-01-01T00:00:15Z"}`},
 	} {
-		events := simulate(t, Spec{Interval: time.Second, Wave: WaveReplay, File: replayFile(t, lines...), Report: ReportChanged}, 12*time.Second)
+		events := simulate(t, Spec{Interval: time.Second, Wave: WaveReplay, File: replayFile(t, lines...), Report: ReportChanged}, 27500*time.Millisecond)
 		var story []string
 		for _, e := range events {
 			story = append(story, fmt.Sprintf("%v%v", data(t, e)["v"], data(t, e)["class"]))

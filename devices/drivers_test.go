@@ -149,9 +149,9 @@ func TestABME280ThatLostItsSupplyIsSetUpAgain(t *testing.T) {
 		}
 		out := &fakeLog{}
 		stop := start(t, d, out)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		chip.set(0xF2, 0)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		stop()
 		var kinds []string
 		for _, e := range out.all() {
@@ -288,6 +288,12 @@ func TestSCD4xReadsTheExampleOfItsDataSheet(t *testing.T) {
 	garbled.R[2] ^= 1
 	if got := readOne(t, Spec{Type: "scd4x"}, plan(append(slices.Clone(begin), status, garbled)...)); got["class"] != FaultCRC {
 		t.Errorf("garbled: got %v, want a fault of class crc", got)
+	}
+	garbled = read(0x01f4, 0x6667, 0x5eb9)
+	garbled.R[5] ^= 1
+	ops = append(slices.Clone(begin), status, read(0x8006), status, read(0x8006), write(0xec, 0x05), garbled)
+	if got := readOne(t, Spec{Type: "scd4x"}, plan(ops...)); got["class"] != FaultCRC {
+		t.Errorf("a garbled measurement: got %v, want a fault of class crc", got)
 	}
 }
 

@@ -189,12 +189,6 @@ func (c *words) tx(w, r []byte) error {
 	return nil
 }
 
-func (c *words) set(at byte, value uint16) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.reg[at] = value
-}
-
 // playback is periph's playback of transfers as a bus.
 type playback struct{ *i2ctest.Playback }
 
@@ -205,6 +199,9 @@ func (p playback) Close() error                                             { re
 func plan(ops ...i2ctest.IO) playback {
 	return playback{&i2ctest.Playback{Ops: ops, DontPanic: true}}
 }
+
+// pass lets that much of the bubble's time go by.
+func pass(d time.Duration) { <-time.After(d) }
 
 // common is what a device of a test is given.
 func common() Common {
@@ -227,7 +224,7 @@ func hardware(t *testing.T, root string, buses map[string]transport) *Hardware {
 func run(t *testing.T, d Device, out gateway.Appender, length time.Duration) {
 	t.Helper()
 	stop := start(t, d, out)
-	time.Sleep(length)
+	pass(length)
 	stop()
 }
 

@@ -18,7 +18,7 @@ type owner struct {
 
 	mu      sync.Mutex
 	current *call // what run is at, nil if nothing
-	stuck   bool  // somebody gave up on current
+	stuck   bool  // current has outlived the deadline of somebody
 }
 
 // call is one use of what is owned. f runs on the owner's goroutine and must not touch what its caller owns: the caller may be gone.
@@ -77,6 +77,9 @@ func (o *owner) do(ctx context.Context, timeout time.Duration, what string, f fu
 	case <-o.quit:
 		return fmt.Errorf("%s: %w", o.name, errClosed)
 	case <-timer.C:
+		if err := o.kept(timeout); err != nil {
+			return err
+		}
 		return faultf(FaultStuck, "%s is busy: %s has waited %s for its turn", o.name, what, timeout)
 	}
 	<-c.begun
@@ -84,25 +87,25 @@ func (o *owner) do(ctx context.Context, timeout time.Duration, what string, f fu
 	select {
 	case err := <-c.done:
 		return err
-	case <-ctx.Done():
-		o.giveUp(c)
+	case <-ctx.Done(): // a device that is stopped says nothing about the bus
 		return ctx.Err()
 	case <-timer.C:
-		o.giveUp(c)
+		_ = o.kept(timeout) // the caller whose deadline it is says it in its own words
 		return faultf(FaultStuck, "%s: no answer of %s within %s", o.name, what, timeout)
 	}
 }
 
-// giveUp marks the owner as stuck if c is what it is still at.
-func (o *owner) giveUp(c *call) {
+// kept marks the owner as stuck if it has been at one call for as long as that, and then says so.
+func (o *owner) kept(timeout time.Duration) error {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.current == c {
+	if o.current != nil && time.Since(o.current.since) >= timeout {
 		o.stuck = true
 	}
+	o.mu.Unlock()
+	return o.stuckError()
 }
 
-// stuckError is not nil while the goroutine is in a call that somebody gave up.
+// stuckError is not nil while the goroutine is in a call that has outlived a deadline.
 func (o *owner) stuckError() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

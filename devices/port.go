@@ -44,9 +44,6 @@ func (p *port) call(ctx context.Context, f func() error) (err error) {
 	return f()
 }
 
-// forgive forgets an error of the call that is under way: one that belongs to the chip's protocol.
-func (p *port) forgive() { p.err = nil }
-
 // Tx implements i2c.Bus.
 func (p *port) Tx(addr uint16, w, r []byte) error {
 	if addr != p.addr {

@@ -70,7 +70,7 @@ func TestReadingsDoNotDriftAndMissedOnesAreSkipped(t *testing.T) {
 			if n == 3 {
 				took = 3500 * time.Millisecond // longer than three intervals
 			}
-			time.Sleep(took)
+			pass(took)
 			return both2(20, 40), nil
 		}}
 		d := scripted(t, Spec{Interval: time.Second}, s)
@@ -131,7 +131,7 @@ func TestWhatIsReported(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &script{read: func(n int) ([]Reading, error) {
-				time.Sleep(time.Duration(n%3) * time.Millisecond) // a bus is not always as fast
+				pass(time.Duration(n%3) * time.Millisecond) // a bus is not always as fast
 				return both2(values[n], 40), nil
 			}}
 			c.spec.Interval = time.Second
@@ -181,11 +181,11 @@ func TestAQuantityOutOfRangeDoesNotSilenceTheOthers(t *testing.T) {
 		d := scripted(t, Spec{Interval: time.Second, Adjust: []Adjust{{Quantity: "temperature", Scale: 1, Max: &most}}}, s)
 		out := &fakeLog{}
 		stop := start(t, d, out)
-		time.Sleep(2500 * time.Millisecond)
+		pass(2500 * time.Millisecond)
 		if got := d.Status(); got.State != gateway.DeviceFault || got.Fault != "humidity: 130 %: the sensor measures 0 % to 100 %" || got.Faults != 2 {
 			t.Errorf("status: got %+v", got)
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		stop()
 		var story []string
 		for _, e := range out.all() {
@@ -243,11 +243,11 @@ func TestAFaultIsToldOnceAndProbedLessAndLess(t *testing.T) {
 		d := scripted(t, Spec{Interval: 10 * time.Second, Report: ReportChanged}, s)
 		out := &fakeLog{}
 		stop := start(t, d, out)
-		time.Sleep(15 * time.Minute)
+		pass(15 * time.Minute)
 		if got := d.Status(); got.State != gateway.DeviceFault || got.Faults != 1 || got.Missed != 0 || !strings.Contains(got.Fault, "i2c-1 0x44") {
 			t.Errorf("status: got %+v", got)
 		}
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		stop()
 		last := 10 * time.Second // of the read that failed
 		for i, at := range attempts {
@@ -311,11 +311,11 @@ func TestAFullLogMakesASensorWait(t *testing.T) {
 		d := scripted(t, Spec{Interval: time.Second}, s)
 		out := &fakeLog{}
 		stop := start(t, d, out)
-		time.Sleep(1500 * time.Millisecond)
+		pass(1500 * time.Millisecond)
 		out.setFull(true)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		out.setFull(false)
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		stop()
 		var got []float64
 		for _, e := range out.all() {
