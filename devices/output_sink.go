@@ -115,36 +115,25 @@ func (p *output) known(e *gateway.Entry) (known bool, err error) {
 // once carries out c, which e asks for: first the intent is made durable, then the line is driven, then that is noted. It holds busy, and lets it go when the
 // command has come to its end, also after ctx's.
 func (p *output) once(ctx context.Context, e *gateway.Entry, c Command) error {
-	if err := p.faulty(); err != nil {
+	if err := p.refuses(c); err != nil {
 		<-p.busy
 		return err
 	}
-	claimed, err := p.claim(c)
-	if err != nil {
-		<-p.busy
-		return gateway.Permanent(err)
-	}
-	leave := func() {
-		if claimed {
-			p.all.release(p)
-		}
-		<-p.busy
-	}
 	p.intend(e, c)
-	err = p.commit(ctx)
+	err := p.commit(ctx)
 	if err != nil {
 		err = fmt.Errorf("output %q: write the intent down: %w", p.name, err)
 	}
 	played := make(chan error, 1)
 	if err == nil {
 		err = p.do(ctx, func() {
-			defer leave()
 			played <- p.execute(e, c)
+			<-p.busy
 		})
 	}
 	if err != nil { // it was not begun, and may come again
 		p.forget(e.Offset)
-		leave()
+		<-p.busy
 		return err
 	}
 	select {

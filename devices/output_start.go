@@ -18,14 +18,15 @@ func (p *output) start(kept line) {
 	if p.journal.Boot == p.all.o.Boot && p.journal.Commanded > 0 {
 		p.commanded = now.Add(p.journal.Commanded - p.all.lines.Now())
 	}
-	if on && !p.safe() && p.all.claims(p) != "" {
+	if on && p.hold(now) != "" {
 		on, why.why = false, whyInterlock
-	} else if on && !p.safe() {
-		defer p.all.release(p)
 	}
 	p.due.set(p, now)
 	p.begin(kept, on, now)
-	if p.line != nil && p.level == on {
+	switch {
+	case p.line == nil: // it never was on
+		p.account(now)
+	case !p.retry.waits():
 		p.goOn(since, now)
 		p.report(why, now)
 	}
@@ -51,11 +52,8 @@ func (p *output) begin(kept line, on bool, now time.Time) {
 	_ = p.drive(on, now) // its error is a fault by now
 }
 
-// goOn takes over since when an output that was kept is on.
+// goOn notes how the output is, and since when one that was kept is on.
 func (p *output) goOn(since time.Duration, now time.Time) {
-	if p.level {
-		p.hold(now) // it was claimed
-	}
 	p.account(now)
 	if !p.level || since == 0 {
 		return
