@@ -12,10 +12,10 @@ func (p *output) start(kept line) {
 	p.retry = newRetry()
 	on, why := p.first(kept)
 	var since time.Duration
-	if p.journal.Boot == p.all.o.Boot && p.journal.On {
+	if p.sameBoot() && p.journal.On {
 		since = p.journal.Since
 	}
-	if p.journal.Boot == p.all.o.Boot && p.journal.Commanded > 0 {
+	if p.sameBoot() && p.journal.Commanded > 0 {
 		p.commanded = now.Add(p.journal.Commanded - p.all.lines.Now())
 	}
 	if on && p.hold(now) != "" {
@@ -75,7 +75,7 @@ func (p *output) first(kept line) (on bool, why cause) {
 	if s.Start != OutputKeep {
 		return p.safe(), why
 	}
-	known := j.Boot == p.all.o.Boot && j.Boot != ""
+	known := p.sameBoot()
 	if known && j.Playing {
 		return p.safe(), why
 	}
@@ -101,6 +101,9 @@ func (p *output) first(kept line) (on bool, why cause) {
 	}
 	return true, why
 }
+
+// sameBoot says that what is remembered of the line and its times is of this boot.
+func (p *output) sameBoot() bool { return p.journal.Boot != "" && p.journal.Boot == p.all.o.Boot }
 
 // open requests the line at the level on. After an error it is a fault.
 func (p *output) open(on bool, now time.Time) {

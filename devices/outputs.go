@@ -33,7 +33,7 @@ type OutputOptions struct {
 	Common
 	// Memory is where their intents are; never nil.
 	Memory Memory
-	// Boot is the kernel's id of this boot. What an earlier one left says nothing of how a line is now.
+	// Boot is the kernel's id of this boot. What an earlier one left, or any if it is "", says nothing of how a line is now.
 	Boot string
 	// LinkDown says since when the named source or forwarder has had no connection, and whether that is so. It is asked once a second, must not wait, and may be
 	// nil: then all links are up.

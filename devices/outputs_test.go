@@ -264,3 +264,47 @@ func TestALargeBatchIsTakenInParts(t *testing.T) {
 		}
 	})
 }
+
+func TestALogThatHangsKeepsNoOutputFromItsSafeState(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, m := newWires(t), newFakeMemory()
+		all := mustOutputs(t, w, m, OutputOptions{}, outputSpec("max", func(s *Spec) { s.MaxOn = time.Minute }), outputSpec("hand", nil), outputSpec("stop", nil))
+		hang, results := make(chan struct{}), make(chan error, 3)
+		for i, name := range []string{"max", "hand", "stop"} {
+			sendOK(t, all, name, gateway.Offset(i+1), "on")
+		}
+		w.take()
+		m.before = func() { <-hang }
+		for i, name := range []string{"max", "hand", "stop"} {
+			go func() { results <- send(all, name, command(gateway.Offset(i+10), "on")) }()
+		}
+		waitUntil(w, 10*time.Second)
+		if err := all.Set(t.Context(), "hand", "off"); err != nil {
+			t.Error(err)
+		}
+		waitUntil(w, 2*time.Minute)
+		if err := all.Close(false); err != nil {
+			t.Error(err)
+		}
+		wantLines(t, "while the log hangs", w.take(), "10s hand off", "1m0s max off", "2m0s stop off", "2m0s max close", "2m0s hand close", "2m0s stop close")
+		close(hang)
+		for range 3 {
+			if err := <-results; !errors.Is(err, gateway.ErrClosed) {
+				t.Errorf("got %v, want that it is closed", err)
+			}
+		}
+		// None of them was begun, and the memory says so when the log has taken what was noted.
+		m.flush()
+		for _, name := range []string{"max", "hand", "stop"} {
+			value, err := m.Get("output/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			j, err := readJournal(value)
+			if err != nil || j.interrupted != nil || j.On || len(j.Ring) != 1 {
+				t.Errorf("%s: got %+v and %v, want one command, and off", name, j, err)
+			}
+		}
+	})
+}
