@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gateway"
 )
@@ -34,9 +35,14 @@ func (s *outputSink) Close() error { return nil }
 // and the journal must know them all.
 const mostAtOnce = (ringSize + olderSize) / 2
 
+// longestSend is how long a call carries out commands: what waits longer goes back to the forwarder, which knows whether it has expired meanwhile.
+const longestSend = 5 * time.Second
+
 // Send carries out the events, one after the other. An event counts as delivered when the line is driven, and a pulse, blink or pwm when it has begun: the next
 // command ends it. What is refused is Permanent; where it is not known whether a command was carried out, it wraps ErrUnknown.
 func (s *outputSink) Send(ctx context.Context, batch []gateway.Entry) error {
+	ctx, cancel := context.WithTimeout(ctx, longestSend)
+	defer cancel()
 	errs := make([]error, len(batch))
 	failed := false
 	for i := range batch {
@@ -121,6 +127,9 @@ func (p *output) once(ctx context.Context, e *gateway.Entry, c Command) error {
 	}
 	p.intend(e, c)
 	err := p.commit(ctx)
+	if err == nil {
+		err = ctx.Err() // too late is not now
+	}
 	if err != nil {
 		err = fmt.Errorf("output %q: write the intent down: %w", p.name, err)
 	}

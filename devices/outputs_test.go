@@ -65,8 +65,8 @@ func TestPatternsKeepTheirBeat(t *testing.T) {
 			t.Errorf("got %d changes in 5 minutes of 20 ms each beside a line that hangs, want %d", got, want)
 		}
 		close(hang)
-		if err := <-slow; err != nil {
-			t.Error(err)
+		if err := <-slow; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want that the line did not answer in time", err)
 		}
 	})
 }
@@ -208,7 +208,11 @@ func TestACommandWhoseSenderGaveUpIsCarriedOutOnce(t *testing.T) {
 			t.Errorf("got %v, want the deadline", err)
 		}
 		go func() { pause(context.Background(), time.Minute); close(hang) }()
-		sendOK(t, all, "pump", 1, "on") // waits for the first, and knows it
+		for err = errors.New("not yet"); err != nil; { // waits for the first, and knows it
+			if err = send(all, "pump", command(1, "on")); errors.Is(err, gateway.ErrPermanent) {
+				t.Fatal(err)
+			}
+		}
 		wantLines(t, "once", w.take(), "0s pump output off", "1m1s pump on")
 	})
 }
@@ -290,8 +294,8 @@ func TestALogThatHangsKeepsNoOutputFromItsSafeState(t *testing.T) {
 		wantLines(t, "while the log hangs", w.take(), "10s hand off", "1m0s max off", "2m0s stop off", "2m0s max close", "2m0s hand close", "2m0s stop close")
 		close(hang)
 		for range 3 {
-			if err := <-results; !errors.Is(err, gateway.ErrClosed) {
-				t.Errorf("got %v, want that it is closed", err)
+			if err := <-results; err == nil || errors.Is(err, gateway.ErrPermanent) {
+				t.Errorf("got %v, want it to be tried again", err)
 			}
 		}
 		// None of them was begun, and the memory says so when the log has taken what was noted.
@@ -306,5 +310,29 @@ func TestALogThatHangsKeepsNoOutputFromItsSafeState(t *testing.T) {
 				t.Errorf("%s: got %+v and %v, want one command, and off", name, j, err)
 			}
 		}
+	})
+}
+
+func TestACommandIsNotCarriedOutLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, m := newWires(t), newFakeMemory()
+		all := mustOutputs(t, w, m, OutputOptions{}, outputSpec("pump", nil))
+		w.take()
+		m.before = func() { pause(t.Context(), 2*time.Second) }
+		err := send(all, "pump", command(1, "on"), command(2, "off"), command(3, "on"), command(4, "off"))
+		var parts *gateway.BatchError
+		if !errors.As(err, &parts) || parts.Errors[1] != nil || parts.Errors[2] == nil || errors.Is(parts.Errors[2], gateway.ErrPermanent) || parts.Errors[3] == nil {
+			t.Errorf("got %v, want two delivered in time, and the others tried again", err)
+		}
+		wantLines(t, "a slow log", w.take(), "2s pump on", "4s pump off")
+		m.before = func() { pause(t.Context(), time.Minute) }
+		if err := send(all, "pump", command(3, "on")); err == nil || errors.Is(err, gateway.ErrPermanent) {
+			t.Errorf("got %v, want it tried again", err)
+		}
+		wantLines(t, "a log that hangs", w.take())
+		m.before = nil
+		sendOK(t, all, "pump", 3, "on")
+		wantLines(t, "at last", w.take(), "1m6s pump on")
 	})
 }
