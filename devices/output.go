@@ -41,7 +41,6 @@ type output struct {
 
 	// What follows is guarded by Outputs.mu.
 	held    bool // it is on, plays, or may be on
-	wants   int  // commands under way that will hold it
 	journal journal
 	file    *os.File
 	status  gateway.DeviceStatus
@@ -122,7 +121,7 @@ func (p *output) change(s Spec) error {
 	return p.wait(func() {
 		p.all.mu.Lock()
 		p.spec = s
-		clash := p.held && p.all.rival(p, true) != ""
+		clash := p.held && p.all.rival(p) != ""
 		p.all.mu.Unlock()
 		now := time.Now()
 		p.due.set(p, now)

@@ -33,6 +33,7 @@ func (r *retry) after(now time.Time) {
 func (p *output) fail(err error, now time.Time) {
 	p.pattern = nil
 	p.retry.after(now)
+	may := p.line != nil // it may be on
 	if p.line != nil && errors.Is(err, gpiochip.ErrGone) {
 		err = errors.Join(err, p.line.Close())
 		p.line = nil
@@ -46,6 +47,7 @@ func (p *output) fail(err error, now time.Time) {
 	}
 	p.status.Fault = err.Error()
 	p.journal.Playing = false
+	p.held = p.held || may
 	if p.line == nil {
 		p.file = nil
 	}

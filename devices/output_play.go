@@ -35,23 +35,13 @@ type cause struct {
 // set carries out a command given by hand.
 func (p *output) set(ctx context.Context, c Command) error {
 	c = p.resolve(c)
-	claimed, err := p.claim(c)
-	if err != nil {
-		return err
-	}
 	played := make(chan error, 1)
-	err = p.do(ctx, func() {
+	err := p.do(ctx, func() {
 		err := p.carryOut(c, cause{why: whySet, command: c.String()})
-		if claimed {
-			p.all.release(p)
-		}
 		p.note()
 		played <- err
 	})
 	if err != nil {
-		if claimed {
-			p.all.release(p)
-		}
 		return err
 	}
 	select {
@@ -75,18 +65,23 @@ func (p *output) resolve(c Command) Command {
 	return Command{Do: DoOn}
 }
 
-// claim claims the interlock for a command that is on at any time.
-func (p *output) claim(c Command) (claimed bool, err error) {
+// refuses says why c cannot be carried out now, for all that is known before it is tried: that saves the sync of the intent.
+func (p *output) refuses(c Command) error {
+	if err := p.faulty(); err != nil {
+		return err
+	}
 	if pattern, on := newPattern(c, time.Time{}); pattern == nil && !on {
-		return false, nil
+		return nil
 	}
-	if other := p.all.claims(p); other != "" {
-		return false, p.lockedOut(other)
+	p.all.mu.Lock()
+	defer p.all.mu.Unlock()
+	if other := p.all.rival(p); other != "" {
+		return gateway.Permanent(p.lockedOut(other))
 	}
-	return true, nil
+	return nil
 }
 
-// carryOut drives the line as c says; it is claimed. The old pattern ends. The player calls it.
+// carryOut drives the line as c says. The old pattern ends. The player calls it.
 func (p *output) carryOut(c Command, why cause) error {
 	if err := p.faulty(); err != nil {
 		return err
@@ -138,14 +133,14 @@ func (p *output) drive(on bool, now time.Time) error {
 	return nil
 }
 
-// hold says that the output is about to be on, unless one that it is interlocked with is: a reload may have locked them since the command was claimed.
+// hold says that the output is about to be on, unless one that it is interlocked with is: all go through here, so there are never two.
 func (p *output) hold(now time.Time) (other string) {
 	p.all.mu.Lock()
 	defer p.all.mu.Unlock()
 	if p.held {
 		return ""
 	}
-	if other := p.all.rival(p, true); other != "" {
+	if other := p.all.rival(p); other != "" {
 		return other
 	}
 	p.held, p.since = true, p.all.lines.Now()

@@ -334,21 +334,55 @@ func TestALineThatDoesNotWork(t *testing.T) {
 			t.Errorf("got %v, want the same line driven off and nothing else before the other is on", got)
 		}
 
+		// What it played does not go on afterwards.
+		sendOK(t, all, "up", 10, "blink 1s 1s 100")
+		w.set("up", func(s *wireState) { s.setErr = errors.New("input/output error") })
+		waitUntil(w, 2*time.Minute+10*time.Second)
+		w.set("up", func(s *wireState) { s.setErr = nil })
+		w.take()
+		waitUntil(w, 3*time.Minute)
+		if got := w.take(); len(got) != 1 || !strings.HasSuffix(got[0], "up off") {
+			t.Errorf("got %v, want it off and nothing more", got)
+		}
+
 		// The chip is unplugged, and nobody sets anything: that is noticed too, and that it is back.
 		sendOK(t, all, "up", 5, "on")
 		w.set("up", func(s *wireState) { s.setErr, s.openErr = gpiochip.ErrGone, gpiochip.ErrNotFound })
 		w.take()
-		waitUntil(w, 3*time.Minute)
-		w.set("up", func(s *wireState) { s.setErr, s.openErr = nil, nil })
 		waitUntil(w, 4*time.Minute)
+		w.set("up", func(s *wireState) { s.setErr, s.openErr = nil, nil })
+		waitUntil(w, 5*time.Minute)
 		got = w.take()
 		if len(got) != 2 || !strings.HasSuffix(got[0], "up close") || !strings.HasSuffix(got[1], "up output off") {
 			t.Errorf("got %v, want the line closed, and had again", got)
 		}
-		if s := all.Status()[0]; s.State != gateway.DeviceOK || s.Faults != 3 || s.Fault != "" || s.Value != "off" {
-			t.Errorf("got %+v, want it ok after three faults", s)
+		if s := all.Status()[0]; s.State != gateway.DeviceOK || s.Faults != 4 || s.Fault != "" || s.Value != "off" {
+			t.Errorf("got %+v, want it ok after four faults", s)
 		}
 		sendOK(t, all, "up", 2, "on") // it was not carried out
+	})
+}
+
+func TestALineThatCannotBeMadeSafeAtTheStartLocksTheOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, m := newWires(t), newFakeMemory()
+		specs := []Spec{outputSpec("up", nil), outputSpec("down", func(s *Spec) { s.Interlock = []string{"up"} })}
+		first := mustOutputs(t, w, m, OutputOptions{}, specs...)
+		sendOK(t, first, "up", 1, "on")
+		kept := first.Files()
+		halt(t, first)
+		w.dies(kept)
+		w.set("up", func(s *wireState) { s.setErr = errors.New("input/output error") })
+		all := mustOutputs(t, w, m, OutputOptions{Adopt: kept}, specs...)
+		if err := all.Set(t.Context(), "down", "on"); err == nil || !strings.Contains(err.Error(), "interlocked") {
+			t.Errorf("got %v, want it locked", err)
+		}
+		w.set("up", func(s *wireState) { s.setErr = nil })
+		waitUntil(w, time.Minute)
+		if err := all.Set(t.Context(), "down", "on"); err != nil || w.on("up") {
+			t.Errorf("got %v with the other on: %v", err, w.on("up"))
+		}
 	})
 }
 

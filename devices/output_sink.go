@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gateway"
 )
@@ -34,9 +35,14 @@ func (s *outputSink) Close() error { return nil }
 // and the journal must know them all.
 const mostAtOnce = (ringSize + olderSize) / 2
 
+// longestSend is how long a call carries out commands: what waits longer goes back to the forwarder, which knows whether it has expired meanwhile.
+const longestSend = 5 * time.Second
+
 // Send carries out the events, one after the other. An event counts as delivered when the line is driven, and a pulse, blink or pwm when it has begun: the next
 // command ends it. What is refused is Permanent; where it is not known whether a command was carried out, it wraps ErrUnknown.
 func (s *outputSink) Send(ctx context.Context, batch []gateway.Entry) error {
+	ctx, cancel := context.WithTimeout(ctx, longestSend)
+	defer cancel()
 	errs := make([]error, len(batch))
 	failed := false
 	for i := range batch {
@@ -115,36 +121,28 @@ func (p *output) known(e *gateway.Entry) (known bool, err error) {
 // once carries out c, which e asks for: first the intent is made durable, then the line is driven, then that is noted. It holds busy, and lets it go when the
 // command has come to its end, also after ctx's.
 func (p *output) once(ctx context.Context, e *gateway.Entry, c Command) error {
-	if err := p.faulty(); err != nil {
+	if err := p.refuses(c); err != nil {
 		<-p.busy
 		return err
 	}
-	claimed, err := p.claim(c)
-	if err != nil {
-		<-p.busy
-		return gateway.Permanent(err)
-	}
-	leave := func() {
-		if claimed {
-			p.all.release(p)
-		}
-		<-p.busy
-	}
 	p.intend(e, c)
-	err = p.commit(ctx)
+	err := p.commit(ctx)
+	if err == nil {
+		err = ctx.Err() // too late is not now
+	}
 	if err != nil {
 		err = fmt.Errorf("output %q: write the intent down: %w", p.name, err)
 	}
 	played := make(chan error, 1)
 	if err == nil {
 		err = p.do(ctx, func() {
-			defer leave()
 			played <- p.execute(e, c)
+			<-p.busy
 		})
 	}
 	if err != nil { // it was not begun, and may come again
 		p.forget(e.Offset)
-		leave()
+		<-p.busy
 		return err
 	}
 	select {

@@ -12,20 +12,21 @@ func (p *output) start(kept line) {
 	p.retry = newRetry()
 	on, why := p.first(kept)
 	var since time.Duration
-	if p.journal.Boot == p.all.o.Boot && p.journal.On {
+	if p.sameBoot() && p.journal.On {
 		since = p.journal.Since
 	}
-	if p.journal.Boot == p.all.o.Boot && p.journal.Commanded > 0 {
+	if p.sameBoot() && p.journal.Commanded > 0 {
 		p.commanded = now.Add(p.journal.Commanded - p.all.lines.Now())
 	}
-	if on && !p.safe() && p.all.claims(p) != "" {
+	if on && p.hold(now) != "" {
 		on, why.why = false, whyInterlock
-	} else if on && !p.safe() {
-		defer p.all.release(p)
 	}
 	p.due.set(p, now)
 	p.begin(kept, on, now)
-	if p.line != nil && p.level == on {
+	switch {
+	case p.line == nil: // it never was on
+		p.account(now)
+	case !p.retry.waits():
 		p.goOn(since, now)
 		p.report(why, now)
 	}
@@ -51,11 +52,8 @@ func (p *output) begin(kept line, on bool, now time.Time) {
 	_ = p.drive(on, now) // its error is a fault by now
 }
 
-// goOn takes over since when an output that was kept is on.
+// goOn notes how the output is, and since when one that was kept is on.
 func (p *output) goOn(since time.Duration, now time.Time) {
-	if p.level {
-		p.hold(now) // it was claimed
-	}
 	p.account(now)
 	if !p.level || since == 0 {
 		return
@@ -77,7 +75,7 @@ func (p *output) first(kept line) (on bool, why cause) {
 	if s.Start != OutputKeep {
 		return p.safe(), why
 	}
-	known := j.Boot == p.all.o.Boot && j.Boot != ""
+	known := p.sameBoot()
 	if known && j.Playing {
 		return p.safe(), why
 	}
@@ -103,6 +101,9 @@ func (p *output) first(kept line) (on bool, why cause) {
 	}
 	return true, why
 }
+
+// sameBoot says that what is remembered of the line and its times is of this boot.
+func (p *output) sameBoot() bool { return p.journal.Boot != "" && p.journal.Boot == p.all.o.Boot }
 
 // open requests the line at the level on. After an error it is a fault.
 func (p *output) open(on bool, now time.Time) {

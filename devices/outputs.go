@@ -33,7 +33,7 @@ type OutputOptions struct {
 	Common
 	// Memory is where their intents are; never nil.
 	Memory Memory
-	// Boot is the kernel's id of this boot. What an earlier one left says nothing of how a line is now.
+	// Boot is the kernel's id of this boot. What an earlier one left, or any if it is "", says nothing of how a line is now.
 	Boot string
 	// LinkDown says since when the named source or forwarder has had no connection, and whether that is so. It is asked once a second, must not wait, and may be
 	// nil: then all links are up.
@@ -249,28 +249,10 @@ func (o *Outputs) isClosed() bool {
 	return o.closed
 }
 
-// claims says that p is to be on, unless one that it is interlocked with is or may be: then its name is returned. release takes it back.
-func (o *Outputs) claims(p *output) (other string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if other := o.rival(p, false); other != "" {
-		return other
-	}
-	p.wants++
-	return ""
-}
-
-func (o *Outputs) release(p *output) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	p.wants--
-}
-
-// rival is an output that is on or, unless only those that are count, about to be, and that p is interlocked with; "" if none is. o.mu is held.
-func (o *Outputs) rival(p *output, on bool) string {
+// rival is an output that is on, or may be, and that p is interlocked with; "" if none is. o.mu is held.
+func (o *Outputs) rival(p *output) string {
 	for _, name := range o.order {
-		q := o.byName[name]
-		if q != p && (q.held || q.wants > 0 && !on) && locked(&p.spec, &q.spec) {
+		if q := o.byName[name]; q != p && q.held && locked(&p.spec, &q.spec) {
 			return name
 		}
 	}

@@ -65,8 +65,8 @@ func TestPatternsKeepTheirBeat(t *testing.T) {
 			t.Errorf("got %d changes in 5 minutes of 20 ms each beside a line that hangs, want %d", got, want)
 		}
 		close(hang)
-		if err := <-slow; err != nil {
-			t.Error(err)
+		if err := <-slow; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want that the line did not answer in time", err)
 		}
 	})
 }
@@ -208,7 +208,11 @@ func TestACommandWhoseSenderGaveUpIsCarriedOutOnce(t *testing.T) {
 			t.Errorf("got %v, want the deadline", err)
 		}
 		go func() { pause(context.Background(), time.Minute); close(hang) }()
-		sendOK(t, all, "pump", 1, "on") // waits for the first, and knows it
+		for err = errors.New("not yet"); err != nil; { // waits for the first, and knows it
+			if err = send(all, "pump", command(1, "on")); errors.Is(err, gateway.ErrPermanent) {
+				t.Fatal(err)
+			}
+		}
 		wantLines(t, "once", w.take(), "0s pump output off", "1m1s pump on")
 	})
 }
@@ -262,5 +266,73 @@ func TestALargeBatchIsTakenInParts(t *testing.T) {
 		if got := len(w.take()); got != 2*mostAtOnce+2 {
 			t.Errorf("got %d levels, want each command once", got-1)
 		}
+	})
+}
+
+func TestALogThatHangsKeepsNoOutputFromItsSafeState(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, m := newWires(t), newFakeMemory()
+		all := mustOutputs(t, w, m, OutputOptions{}, outputSpec("max", func(s *Spec) { s.MaxOn = time.Minute }), outputSpec("hand", nil), outputSpec("stop", nil))
+		hang, results := make(chan struct{}), make(chan error, 3)
+		for i, name := range []string{"max", "hand", "stop"} {
+			sendOK(t, all, name, gateway.Offset(i+1), "on")
+		}
+		w.take()
+		m.before = func() { <-hang }
+		for i, name := range []string{"max", "hand", "stop"} {
+			go func() { results <- send(all, name, command(gateway.Offset(i+10), "on")) }()
+		}
+		waitUntil(w, 10*time.Second)
+		if err := all.Set(t.Context(), "hand", "off"); err != nil {
+			t.Error(err)
+		}
+		waitUntil(w, 2*time.Minute)
+		if err := all.Close(false); err != nil {
+			t.Error(err)
+		}
+		wantLines(t, "while the log hangs", w.take(), "10s hand off", "1m0s max off", "2m0s stop off", "2m0s max close", "2m0s hand close", "2m0s stop close")
+		close(hang)
+		for range 3 {
+			if err := <-results; err == nil || errors.Is(err, gateway.ErrPermanent) {
+				t.Errorf("got %v, want it to be tried again", err)
+			}
+		}
+		// None of them was begun, and the memory says so when the log has taken what was noted.
+		m.flush()
+		for _, name := range []string{"max", "hand", "stop"} {
+			value, err := m.Get("output/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			j, err := readJournal(value)
+			if err != nil || j.interrupted != nil || j.On || len(j.Ring) != 1 {
+				t.Errorf("%s: got %+v and %v, want one command, and off", name, j, err)
+			}
+		}
+	})
+}
+
+func TestACommandIsNotCarriedOutLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, m := newWires(t), newFakeMemory()
+		all := mustOutputs(t, w, m, OutputOptions{}, outputSpec("pump", nil))
+		w.take()
+		m.before = func() { pause(t.Context(), 2*time.Second) }
+		err := send(all, "pump", command(1, "on"), command(2, "off"), command(3, "on"), command(4, "off"))
+		var parts *gateway.BatchError
+		if !errors.As(err, &parts) || parts.Errors[1] != nil || parts.Errors[2] == nil || errors.Is(parts.Errors[2], gateway.ErrPermanent) || parts.Errors[3] == nil {
+			t.Errorf("got %v, want two delivered in time, and the others tried again", err)
+		}
+		wantLines(t, "a slow log", w.take(), "2s pump on", "4s pump off")
+		m.before = func() { pause(t.Context(), time.Minute) }
+		if err := send(all, "pump", command(3, "on")); err == nil || errors.Is(err, gateway.ErrPermanent) {
+			t.Errorf("got %v, want it tried again", err)
+		}
+		wantLines(t, "a log that hangs", w.take())
+		m.before = nil
+		sendOK(t, all, "pump", 3, "on")
+		wantLines(t, "at last", w.take(), "1m6s pump on")
 	})
 }
