@@ -47,6 +47,7 @@ type collector struct {
 	full       sample[bool]
 	forwarders []sample[*forwarderState]
 	lanes      []sample[*laneState]
+	devices    []sample[*deviceState]
 	state      sample[bool]
 }
 
@@ -60,6 +61,7 @@ func newCollector(status func() Status) *collector {
 		full:       gauge("log_full", "Whether appends are refused, and why: max_size or disk.", truth, "reason"),
 		forwarders: forwarderSamples(),
 		lanes:      laneSamples(),
+		devices:    deviceSamples(),
 		state:      gauge("forwarder_state", "1 for the state that the forwarder is in, 0 for the others.", truth, "forwarder", "state"),
 	}
 }
@@ -74,6 +76,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	}
 	for i := range c.lanes {
 		out <- c.lanes[i].desc
+	}
+	for i := range c.devices {
+		out <- c.devices[i].desc
 	}
 	out <- c.info.desc
 	out <- c.lost.desc
@@ -90,6 +95,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	c.collectLost(out, &st)
 	c.collectForwarders(out, &st)
+	c.collectDevices(out, &st)
 }
 
 func truth(yes bool) float64 {

@@ -21,6 +21,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/log/verify", s.stream(s.verify))
 	mux.HandleFunc("POST /v1/log/compact", s.stream(s.compact))
 	s.deliveryRoutes(mux)
+	s.deviceRoutes(mux)
 	return mux
 }
 

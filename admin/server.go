@@ -53,6 +53,8 @@ type Options struct {
 	Forwarders func() []gateway.ForwarderStatus
 	// Sources may be nil: there are none.
 	Sources func() []gateway.SourceStatus
+	// Devices are the board's; nil: there are none.
+	Devices Devices
 	// Delivery is what can be done about delivery; nil: nothing.
 	Delivery Delivery
 	// Logger takes what a person must know; nil discards it.

@@ -18,6 +18,7 @@ type Status struct {
 	Broker     gateway.BrokerStatus      `json:"broker"`
 	Forwarders []gateway.ForwarderStatus `json:"forwarders"`
 	Sources    []gateway.SourceStatus    `json:"sources"`
+	Devices    []gateway.DeviceStatus    `json:"devices"`
 	// Report is what was found when the log was opened.
 	Report gateway.LogReport `json:"report"`
 }
@@ -35,6 +36,10 @@ func (s *Server) Status() Status {
 	st.Sources = []gateway.SourceStatus{}
 	if s.o.Sources != nil {
 		st.Sources = s.o.Sources()
+	}
+	st.Devices = []gateway.DeviceStatus{}
+	if s.o.Devices != nil {
+		st.Devices = s.o.Devices.Status()
 	}
 	return st
 }

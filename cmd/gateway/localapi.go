@@ -24,6 +24,7 @@ func (g *instance) openAPI(p *plan) {
 		Forwarders: g.fleet.status,
 		Sources:    g.inflow.status,
 		Delivery:   control{g},
+		Devices:    deviceControl{g.board},
 	})
 	if err := g.api.server.ListenSocket(p.log.Dir); err != nil {
 		logger.Error("gateway status and gateway log cannot reach this gateway; events are kept and delivered all the same", "error", err)

@@ -14,6 +14,7 @@ import (
 	"gateway"
 	"gateway/buffer"
 	"gateway/configs"
+	"gateway/devices"
 	"gateway/forwarder"
 	"gateway/forwarder/filesink"
 	"gateway/forwarder/mqttsink"
@@ -29,6 +30,7 @@ type plan struct {
 	broker     mqtt.Options
 	forwarders []forwarderPlan
 	sources    []sourcePlan
+	devices    []devices.Spec
 	// adminListen is where metrics are served, "" for nowhere.
 	adminListen string
 }
@@ -61,7 +63,7 @@ func asUsage(err error) error {
 
 func newPlan(cfg *configs.Config) (*plan, error) {
 	p := &plan{
-		id: cfg.ID, log: logOptions(cfg), adminListen: cfg.Admin.Listen,
+		id: cfg.ID, log: logOptions(cfg), devices: cfg.Devices, adminListen: cfg.Admin.Listen,
 	}
 	var problems configs.Problems
 	if err := p.planBroker(cfg); err != nil {
@@ -163,6 +165,11 @@ func planForwarder(id string, f *configs.Forwarder) (forwarderPlan, error) {
 		o := mqtt.LocalOptions{Topic: l.Topic, Prefix: l.Prefix, Format: l.Format, Retain: l.Retain, RequireSubscriber: l.Wait == "subscriber", RequireAck: l.Wait == "acknowledgement"}
 		fp.options.Acts = true // a command is carried out once
 		fp.openSink = func(_ *slog.Logger, p parts) (gateway.Sink, error) { return p.broker.LocalSink(o) }
+		return fp, nil
+	case configs.SinkOutput:
+		fp.options.Acts = true
+		name := f.Sink.Output
+		fp.openSink = func(_ *slog.Logger, p parts) (gateway.Sink, error) { return p.outputs.Sink(name) }
 		return fp, nil
 	case configs.SinkFile:
 		o := filesink.Options{Path: f.Sink.File.Path, MaxSize: f.Sink.File.MaxSize, MaxFiles: f.Sink.File.MaxFiles}

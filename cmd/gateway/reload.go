@@ -26,10 +26,18 @@ func (g *instance) reload() (gateway.Reloaded, error) {
 	if err != nil {
 		return gateway.Reloaded{}, err
 	}
-	r, err := g.fleet.change(p.forwarders)
-	sources, failed := g.inflow.change(p.sources)
-	r.Added, r.Changed, r.Removed = append(r.Added, sources.Added...), append(r.Changed, sources.Changed...), append(r.Removed, sources.Removed...)
-	err = errors.Join(err, failed)
+	var r gateway.Reloaded
+	var errs []error
+	for _, change := range []func() (gateway.Reloaded, error){ // outputs first: forwarders deliver to them
+		func() (gateway.Reloaded, error) { return g.board.change(p.devices) },
+		func() (gateway.Reloaded, error) { return g.fleet.change(p.forwarders) },
+		func() (gateway.Reloaded, error) { return g.inflow.change(p.sources) },
+	} {
+		done, err := change()
+		r.Added, r.Changed, r.Removed = append(r.Added, done.Added...), append(r.Changed, done.Changed...), append(r.Removed, done.Removed...)
+		errs = append(errs, err)
+	}
+	err = errors.Join(errs...)
 	r.Restart = needRestart(g.config, cfg)
 	for _, w := range cfg.Warnings {
 		g.logger.Warn("configuration", "key", w.Path, "warning", w.Text, "file", w.File, "line", w.Line)

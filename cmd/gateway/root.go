@@ -108,6 +108,6 @@ sender is told so, and reaches the upstream, in order, whenever there is a link.
 	root.SetOut(std.out)
 	root.SetErr(std.err)
 	root.AddCommand(newRun(std), newDemo(std), newConfig(std), newUser(std), newStatus(std), newLog(std),
-		newTrace(std), newReplay(std), newDeadLetter(std), newForwarder(std), newReload(std), newVersion(std))
+		newTrace(std), newReplay(std), newDeadLetter(std), newForwarder(std), newDevices(std), newReload(std), newVersion(std))
 	return root
 }

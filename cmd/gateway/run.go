@@ -64,7 +64,7 @@ func runGateway(std streams, o runOptions) error {
 	defer notify.close()
 	ctx, second, end := stopSignals()
 	defer end()
-	g, err := p.start(cfg, o, logger)
+	g, err := p.start(cfg, o, logger, notify)
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,7 @@ func statusScreen(a *statusAnswer, now time.Time) string {
 	for i := range a.Sources {
 		s.source(&a.Sources[i], now)
 	}
+	s.devices(a.Devices, now)
 	s.b.WriteByte('\n')
 	if len(a.Forwarders) == 0 {
 		s.line("forwarders", "none, so a full log drops its oldest events")
@@ -214,6 +215,30 @@ func (s *screen) source(f *gateway.SourceStatus, now time.Time) {
 	}
 	if f.LastError != "" {
 		s.line("", "the last error: %s", f.LastError)
+	}
+}
+
+// devices shows a line for each, and what is wrong with those that do not work.
+func (s *screen) devices(list []gateway.DeviceStatus, now time.Time) {
+	for i := range list {
+		d := &list[i]
+		if i == 0 {
+			s.b.WriteByte('\n')
+		}
+		what := d.Value
+		if d.State != gateway.DeviceOK {
+			what = fmt.Sprintf("%s since %s (%s)", strings.ToUpper(d.State), clockTime(d.Since), ageText(now.Sub(d.Since)))
+		}
+		s.line(d.Name, "%s at %s: %s", d.Type, cmp.Or(d.Where, "the board"), cmp.Or(what, "nothing read yet"))
+		if d.Fault != "" {
+			s.line("", "%s", d.Fault)
+		}
+		var counts some
+		counts.add(d.Missed, "edges missed")
+		counts.add(d.Faults, "faults")
+		if len(counts) > 0 {
+			s.line("", "%s", strings.Join(counts, ", "))
+		}
 	}
 }
 

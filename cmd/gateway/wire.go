@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -12,6 +13,7 @@ import (
 	"gateway"
 	"gateway/buffer"
 	"gateway/configs"
+	"gateway/devices"
 	"gateway/forwarder"
 	"gateway/mqtt"
 )
@@ -23,6 +25,8 @@ type instance struct {
 	broker *mqtt.Broker
 	fleet  *fleet
 	inflow *springs
+	board  *board
+	notify *notifier
 	logger *slog.Logger
 	api    localAPI
 	// options and config are what it was started with.
@@ -38,8 +42,8 @@ type instance struct {
 }
 
 // start opens and starts everything, or nothing. The instance runs until stop.
-func (p *plan) start(cfg *configs.Config, o runOptions, logger *slog.Logger) (*instance, error) {
-	g := &instance{logger: logger, options: o, config: cfg, failed: make(chan error, 1)}
+func (p *plan) start(cfg *configs.Config, o runOptions, logger *slog.Logger, notify *notifier) (*instance, error) {
+	g := &instance{logger: logger, options: o, config: cfg, notify: notify, failed: make(chan error, 1)}
 	if err := g.open(p); err != nil {
 		return nil, errors.Join(err, g.close())
 	}
@@ -51,9 +55,10 @@ func (p *plan) start(cfg *configs.Config, o runOptions, logger *slog.Logger) (*i
 	g.intake = new(errgroup.Group)
 	g.fleet.start(delivery)
 	g.intake.Go(func() error { return g.part(intake, "broker", g.broker.Run) })
-	if err := g.inflow.start(intake, p.sources); err != nil {
+	if err := errors.Join(g.inflow.start(intake, p.sources), g.board.start(intake, p.devices)); err != nil {
 		return nil, errors.Join(err, g.shutdown())
 	}
+	g.board.links.Store(g)
 	g.startAPI()
 	return g, nil
 }
@@ -88,12 +93,16 @@ func (g *instance) open(p *plan) error {
 		return fmt.Errorf("open the log: %w", err)
 	}
 	g.log = log
+	if g.board, err = openBoard(p.id, p.devices, log, g.logger, storedFiles(os.Getenv, os.Unsetenv), g.notify); err != nil {
+		return err
+	}
+	g.board.part = g.part
 	broker := p.broker
 	broker.Logger = g.logger.With("part", "mqtt")
 	if g.broker, err = mqtt.New(broker, log); err != nil {
 		return err
 	}
-	g.fleet = &fleet{log: log, logger: g.logger, part: g.part, parts: parts{g.broker}}
+	g.fleet = &fleet{log: log, logger: g.logger, part: g.part, parts: parts{g.broker, g.board.outputs}}
 	g.inflow = &springs{log: log, logger: g.logger, part: g.part}
 	for _, fp := range p.forwarders {
 		if err := g.fleet.add(fp); err != nil {
@@ -105,7 +114,10 @@ func (g *instance) open(p *plan) error {
 }
 
 // parts are what sinks need of the gateway that they are in.
-type parts struct{ broker *mqtt.Broker }
+type parts struct {
+	broker  *mqtt.Broker
+	outputs *devices.Outputs
+}
 
 // forwarderLog is the log as forwarders see it.
 type forwarderLog struct{ *buffer.Log }
@@ -128,7 +140,7 @@ func (g *instance) stop(ctx context.Context) error {
 
 func (g *instance) shutdown() error {
 	g.stopIntake()
-	err := errors.Join(g.intake.Wait(), g.inflow.wait())
+	err := errors.Join(g.intake.Wait(), g.inflow.wait(), g.board.wait())
 	g.logger.Debug("intake stopped")
 	g.stopDelivery()
 	err = errors.Join(err, g.fleet.wait())
@@ -148,6 +160,9 @@ func (g *instance) close() error {
 	}
 	if g.fleet != nil {
 		errs = append(errs, g.fleet.close())
+	}
+	if g.board != nil {
+		errs = append(errs, g.board.close())
 	}
 	if g.log != nil {
 		errs = append(errs, g.log.Close())
