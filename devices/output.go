@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,7 @@ type output struct {
 	since     time.Duration // when it was not held last, by lines.Now
 	ending    bool
 	retry     retry
+	attempts  int // to end the fault
 	due       deadlines
 	commanded time.Time // when it got its last command; zero if it has had none
 
@@ -51,11 +53,9 @@ func (o *Outputs) newOutput(s Spec) (*output, error) {
 	p := &output{
 		all: o, logger: o.o.Logger.With("device", s.Name), name: s.Name, at: wire(&s), key: "output/" + s.Name, spec: s,
 		busy: make(chan struct{}, 1), actions: make(chan func()), done: make(chan struct{}),
-		status: gateway.DeviceStatus{Name: s.Name, Type: s.Type, Where: s.Pin, State: gateway.DeviceStarting, Since: time.Now()},
+		status: gateway.DeviceStatus{Name: s.Name, Type: s.Type, State: gateway.DeviceStarting, Since: time.Now()},
 	}
-	if s.Chip != "" {
-		p.status.Where = s.Chip + " " + s.Pin
-	}
+	p.status.Where = p.where()
 	p.busy <- struct{}{}
 	value, err := o.o.Memory.Get(p.key)
 	if err != nil {
@@ -69,6 +69,9 @@ func (o *Outputs) newOutput(s Spec) (*output, error) {
 
 // safe is the level of the safe state.
 func (p *output) safe() bool { return p.spec.Safe == OutputOn }
+
+// where is its line, as people say it.
+func (p *output) where() string { return strings.TrimSpace(p.spec.Chip + " " + p.spec.Pin) }
 
 // play is the player. It ends after end.
 func (p *output) play() {

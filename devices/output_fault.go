@@ -2,6 +2,7 @@ package devices
 
 import (
 	"errors"
+	"io/fs"
 	"time"
 
 	"gateway"
@@ -28,6 +29,50 @@ func (r *retry) after(now time.Time) {
 	r.pause = min(2*r.pause, retryMax)
 }
 
+// outputFault is the data of EventFault, and outputRecovered that of EventRecovered.
+type outputFault struct {
+	Device string    `json:"device"`
+	Type   string    `json:"type"`
+	Where  string    `json:"where"`
+	Class  string    `json:"class"`
+	Cause  string    `json:"cause"`
+	Since  time.Time `json:"since"`
+	Hint   string    `json:"hint,omitempty"`
+}
+
+type outputRecovered struct {
+	Device string    `json:"device"`
+	Type   string    `json:"type"`
+	Where  string    `json:"where"`
+	Since  time.Time `json:"since"`
+	// Down is in seconds; Attempts are how often it was tried, the last time included.
+	Down     float64 `json:"down_seconds"`
+	Attempts int     `json:"attempts"`
+}
+
+// faultClass is missing, busy, permission or other.
+func faultClass(err error) string {
+	switch {
+	case errors.Is(err, gpiochip.ErrGone), errors.Is(err, gpiochip.ErrNotFound):
+		return "missing"
+	case errors.Is(err, gpiochip.ErrBusy):
+		return "busy"
+	case errors.Is(err, fs.ErrPermission):
+		return "permission"
+	}
+	return "other"
+}
+
+func faultHint(err error) string {
+	switch faultClass(err) {
+	case "permission":
+		return `the gateway's user must be in the group that owns /dev/gpiochip*, as a rule "gpio"`
+	case "busy":
+		return "something else has the line: see what uses it with gpioinfo; after a change of the configuration it may be systemd, which kept it for this gateway"
+	}
+	return ""
+}
+
 // fail says that the line does not work. A line that is gone is let go; any other is kept: systemd may have its descriptor too, so that it could not be had again.
 // What the output did has ended, and it is to be safe as soon as the line works.
 func (p *output) fail(err error, now time.Time) {
@@ -42,6 +87,7 @@ func (p *output) fail(err error, now time.Time) {
 	first := p.status.State != gateway.DeviceFault
 	changed := p.status.Fault != err.Error()
 	if first {
+		p.attempts = 0
 		p.status.State, p.status.Since = gateway.DeviceFault, now
 		p.status.Faults++
 	}
@@ -56,13 +102,14 @@ func (p *output) fail(err error, now time.Time) {
 		p.logger.Warn("the output does not work: it is tried again", "err", err)
 	}
 	if first {
-		p.all.reports.add(p, EventFault, now, map[string]any{"fault": err.Error()})
+		p.all.reports.add(p, EventFault, now, outputFault{p.name, p.spec.Type, p.where(), faultClass(err), err.Error(), now.UTC(), faultHint(err)})
 	}
 }
 
 // tryAgain requests the line anew, or drives it anew, in the safe state.
 func (p *output) tryAgain(now time.Time) {
 	since := p.statusNow().Since
+	p.attempts++
 	if p.line == nil {
 		p.open(p.safe(), now)
 	} else if err := p.line.Set(p.safe()); err != nil {
@@ -76,7 +123,7 @@ func (p *output) tryAgain(now time.Time) {
 	}
 	p.account(now)
 	p.logger.Info("the output works again")
-	p.all.reports.add(p, EventRecovered, now, map[string]any{"after_s": now.Sub(since).Round(time.Millisecond).Seconds()})
+	p.all.reports.add(p, EventRecovered, now, outputRecovered{p.name, p.spec.Type, p.where(), since.UTC(), now.Sub(since).Round(time.Millisecond).Seconds(), p.attempts})
 	p.report(cause{why: whyFault}, now)
 	p.note()
 }

@@ -118,7 +118,7 @@ func (w *wires) line(pin string, c gpiochip.Config) (line, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &fakeLine{w: w, pin: pin, c: c, file: f}, nil
+	return &wireLine{w: w, pin: pin, c: c, file: f}, nil
 }
 
 // Adopt finds the wire by the name of the file.
@@ -163,26 +163,26 @@ func halt(t *testing.T, all *Outputs) {
 	all.closed = true
 }
 
-type fakeLine struct {
+type wireLine struct {
 	w    *wires
 	pin  string
 	c    gpiochip.Config
 	file *os.File
 }
 
-func (l *fakeLine) Events(context.Context, []gpiochip.Event) (int, error) {
+func (l *wireLine) Events(context.Context, []gpiochip.Event) (int, error) {
 	l.w.t.Error("an output was asked for events")
 	return 0, gpiochip.ErrGone
 }
 
-func (l *fakeLine) Level() (bool, error) {
+func (l *wireLine) Level() (bool, error) {
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()
 	s := l.w.wire(l.pin)
 	return s.on != l.c.ActiveLow, s.setErr
 }
 
-func (l *fakeLine) Set(on bool) error {
+func (l *wireLine) Set(on bool) error {
 	l.w.mu.Lock()
 	hang := l.w.wire(l.pin).hang
 	l.w.mu.Unlock()
@@ -201,9 +201,9 @@ func (l *fakeLine) Set(on bool) error {
 	return nil
 }
 
-func (l *fakeLine) File() *os.File { return l.file }
+func (l *wireLine) File() *os.File { return l.file }
 
-func (l *fakeLine) Close() error {
+func (l *wireLine) Close() error {
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()
 	l.w.wire(l.pin).taken = false
@@ -211,8 +211,8 @@ func (l *fakeLine) Close() error {
 	return l.file.Close()
 }
 
-// fakeMemory is a Memory of which a crash loses what was only noted.
-type fakeMemory struct {
+// outputMemory is a Memory of which a crash loses what was only noted.
+type outputMemory struct {
 	mu      sync.Mutex
 	durable map[string][]byte
 	noted   map[string][]byte
@@ -221,17 +221,17 @@ type fakeMemory struct {
 	before  func() // called at each commit
 }
 
-func newFakeMemory() *fakeMemory {
-	return &fakeMemory{durable: map[string][]byte{}, noted: map[string][]byte{}}
+func newOutputMemory() *outputMemory {
+	return &outputMemory{durable: map[string][]byte{}, noted: map[string][]byte{}}
 }
 
-func (m *fakeMemory) Get(key string) ([]byte, error) {
+func (m *outputMemory) Get(key string) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.durable[key], nil
 }
 
-func (m *fakeMemory) Commit(_ context.Context, key string, value []byte) error {
+func (m *outputMemory) Commit(_ context.Context, key string, value []byte) error {
 	if m.before != nil {
 		m.before()
 	}
@@ -247,21 +247,21 @@ func (m *fakeMemory) Commit(_ context.Context, key string, value []byte) error {
 	return nil
 }
 
-func (m *fakeMemory) Note(key string, value []byte) {
+func (m *outputMemory) Note(key string, value []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.noted[key] = slices.Clone(value)
 }
 
 // flush makes durable what was noted, as the log does soon; crash loses it.
-func (m *fakeMemory) flush() {
+func (m *outputMemory) flush() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	maps.Copy(m.durable, m.noted)
 	clear(m.noted)
 }
 
-func (m *fakeMemory) crash() {
+func (m *outputMemory) crash() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.noted)

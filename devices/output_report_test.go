@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -25,7 +27,7 @@ func TestEachChangeIsAnEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, log := newWires(t), &outputLog{}
-		all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, outputSpec("pump", func(s *Spec) { s.MaxOn = time.Minute }))
+		all := mustOutputs(t, w, newOutputMemory(), OutputOptions{}, outputSpec("pump", func(s *Spec) { s.MaxOn = time.Minute }))
 		ended := runs(t.Context(), t, all, log)
 		sendOK(t, all, "pump", 1, "on", "on")
 		waitUntil(w, 10*time.Second)
@@ -45,9 +47,10 @@ func TestEachChangeIsAnEvent(t *testing.T) {
 		wantLines(t, "max_on", log.take(), `output {"state":"off","why":"max_on"}`)
 		sendOK(t, all, "pump", 5, "pulse 2s")
 		waitUntil(w, 2*time.Minute+time.Second)
-		w.set("pump", func(s *wireState) { s.setErr = gpiochip.ErrGone })
+		w.set("pump", func(s *wireState) { s.setErr, s.openErr = gpiochip.ErrGone, gpiochip.ErrNotFound })
+		failed := w.begin.Add(2*time.Minute + 2*time.Second).UTC().Format(time.RFC3339Nano)
 		waitUntil(w, 2*time.Minute+3*time.Second)
-		w.set("pump", func(s *wireState) { s.setErr = nil })
+		w.set("pump", func(s *wireState) { s.setErr, s.openErr = nil, nil })
 		log.mu.Lock()
 		last := log.events[len(log.events)-1]
 		log.mu.Unlock()
@@ -64,7 +67,8 @@ func TestEachChangeIsAnEvent(t *testing.T) {
 		}
 		wantLines(t, "fault and stop", log.take(),
 			`output {"state":"on","why":"command","command":"pulse 2s","event":"id-5","by":"//cloud"}`,
-			`fault {"fault":"the GPIO chip is gone"}`, `recovered {"after_s":0.1}`, `output {"state":"off","why":"fault"}`,
+			fmt.Sprintf(`fault {"device":"pump","type":"gpio_output","where":"pump","class":"missing","cause":"the GPIO chip is gone","since":%q}`, failed),
+			fmt.Sprintf(`recovered {"device":"pump","type":"gpio_output","where":"pump","since":%q,"down_seconds":1.5,"attempts":4}`, failed), `output {"state":"off","why":"fault"}`,
 			`output {"state":"on","why":"command","command":"on","event":"id-6","by":"//cloud"}`, `output {"state":"off","why":"stop"}`)
 		if got := all.Status()[0]; got.Events != 12 || got.State != gateway.DeviceStopped {
 			t.Errorf("got %+v, want 12 events and it stopped", got)
@@ -76,7 +80,7 @@ func TestAFullLogHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, log := newWires(t), &outputLog{err: gateway.ErrFull}
-		all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, outputSpec("pump", nil))
+		all := mustOutputs(t, w, newOutputMemory(), OutputOptions{}, outputSpec("pump", nil))
 		ended := runs(t.Context(), t, all, log)
 		synctest.Wait() // it waits with the first
 		const changes = mostReports + 50
@@ -109,7 +113,7 @@ func TestAStopWaitsForTheLogForAMoment(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w, log := newWires(t), &outputLog{}
-				all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, outputSpec("pump", nil))
+				all := mustOutputs(t, w, newOutputMemory(), OutputOptions{}, outputSpec("pump", nil))
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				ended := runs(ctx, t, all, log)
@@ -128,5 +132,17 @@ func TestAStopWaitsForTheLogForAMoment(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestAFaultSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]error{
+		"permission": &os.PathError{Op: "open", Path: "/dev/gpiochip0", Err: fs.ErrPermission}, "busy": fmt.Errorf("open: %w", gpiochip.ErrBusy),
+		"missing": fmt.Errorf("open: %w", gpiochip.ErrNotFound), "other": errors.New("input/output error"),
+	} {
+		if got, hint := faultClass(err), faultHint(err); got != want || (hint != "") != (want == "permission" || want == "busy") {
+			t.Errorf("%v: got %s with the hint %q, want %s", err, got, hint, want)
+		}
 	}
 }

@@ -24,7 +24,7 @@ func TestStartAndStop(t *testing.T) {
 			outputSpec("a", nil), outputSpec("b", func(s *Spec) { s.Safe = OutputOn }), outputSpec("c", func(s *Spec) { s.Stop = OutputKeep }),
 			outputSpec("d", func(s *Spec) { s.Stop = OutputKeep }), outputSpec("low", func(s *Spec) { s.Invert = true }),
 		}
-		all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, specs...)
+		all := mustOutputs(t, w, newOutputMemory(), OutputOptions{}, specs...)
 		wantLines(t, "start", w.take(), "0s a output off", "0s b output on", "0s c output off", "0s d output off", "0s low output on")
 		sendOK(t, all, "a", 1, "on")
 		sendOK(t, all, "b", 2, "off")
@@ -50,7 +50,7 @@ func TestCloseWithoutKeepingIsSafe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWires(t)
-		all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, outputSpec("a", func(s *Spec) { s.Stop = OutputKeep }))
+		all := mustOutputs(t, w, newOutputMemory(), OutputOptions{}, outputSpec("a", func(s *Spec) { s.Stop = OutputKeep }))
 		sendOK(t, all, "a", 1, "on")
 		if err := all.Close(false); err != nil {
 			t.Fatal(err)
@@ -63,7 +63,7 @@ func TestWatchdogAndMaxOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWires(t)
-		all := mustOutputs(t, w, newFakeMemory(), OutputOptions{},
+		all := mustOutputs(t, w, newOutputMemory(), OutputOptions{},
 			outputSpec("dog", func(s *Spec) { s.Watchdog = time.Minute; s.Safe = OutputOn }), outputSpec("max", func(s *Spec) { s.MaxOn = 10 * time.Second }))
 		sendOK(t, all, "dog", 1, "off")
 		waitUntil(w, 50*time.Second)
@@ -108,7 +108,7 @@ func TestTheLinkIsDown(t *testing.T) {
 			defer w.mu.Unlock()
 			downAt = at
 		}
-		all := mustOutputs(t, w, newFakeMemory(), OutputOptions{LinkDown: link},
+		all := mustOutputs(t, w, newOutputMemory(), OutputOptions{LinkDown: link},
 			outputSpec("pump", func(s *Spec) { s.Down = "uplink"; s.DownFor = 30 * time.Second }))
 		sendOK(t, all, "pump", 1, "on")
 		waitUntil(w, 10*time.Minute)
@@ -131,7 +131,7 @@ func keeps(s *Spec) { s.Start, s.Stop = OutputKeep, OutputKeep }
 func TestALineIsKeptOverARestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, m := newWires(t), newFakeMemory()
+		w, m := newWires(t), newOutputMemory()
 		specs := []Spec{outputSpec("still", keeps), outputSpec("max", func(s *Spec) { keeps(s); s.MaxOn = time.Minute }), outputSpec("safe", nil), outputSpec("plays", keeps)}
 		all := mustOutputs(t, w, m, OutputOptions{}, specs...)
 		for i, s := range specs[:3] {
@@ -186,7 +186,7 @@ func TestHowAKeptOutputStarts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w, m := newWires(t), newFakeMemory()
+				w, m := newWires(t), newOutputMemory()
 				s := outputSpec("out", keeps)
 				if c.change != nil {
 					c.change(&s)
@@ -220,7 +220,7 @@ func TestHowAKeptOutputStarts(t *testing.T) {
 func TestDescriptorsThatFitNothingAreMadeSafe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, m := newWires(t), newFakeMemory()
+		w, m := newWires(t), newOutputMemory()
 		high := func(s *Spec) { keeps(s); s.Safe = OutputOn }
 		all := mustOutputs(t, w, m, OutputOptions{}, outputSpec("a", keeps), outputSpec("b", high), outputSpec("low", func(s *Spec) { keeps(s); s.Invert = true }), outputSpec("c", keeps))
 		for i, name := range []string{"a", "low", "c"} {
@@ -242,7 +242,7 @@ func TestAReloadTouchesOnlyWhatChanged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWires(t)
-		all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, outputSpec("same", nil), outputSpec("plays", nil), outputSpec("bound", nil),
+		all := mustOutputs(t, w, newOutputMemory(), OutputOptions{}, outputSpec("same", nil), outputSpec("plays", nil), outputSpec("bound", nil),
 			outputSpec("gone", nil), outputSpec("moved", nil), outputSpec("old", nil))
 		for i, name := range []string{"same", "bound", "gone", "moved", "old"} {
 			sendOK(t, all, name, gateway.Offset(i+1), "on")
@@ -282,7 +282,7 @@ func TestAnInterlockOfAReloadHolds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWires(t)
-		all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, outputSpec("up", nil), outputSpec("down", nil))
+		all := mustOutputs(t, w, newOutputMemory(), OutputOptions{}, outputSpec("up", nil), outputSpec("down", nil))
 		sendOK(t, all, "up", 1, "on")
 		sendOK(t, all, "down", 2, "on")
 		w.take()
@@ -301,7 +301,7 @@ func TestAnInterlockOfAReloadHolds(t *testing.T) {
 func TestALineThatDoesNotWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, m := newWires(t), newFakeMemory()
+		w, m := newWires(t), newOutputMemory()
 		w.set("up", func(s *wireState) { s.openErr = gpiochip.ErrBusy })
 		all := mustOutputs(t, w, m, OutputOptions{}, outputSpec("up", func(s *Spec) { s.Interlock = []string{"down"} }), outputSpec("down", nil))
 		retried := func(name string, offset gateway.Offset) {
@@ -366,7 +366,7 @@ func TestALineThatDoesNotWork(t *testing.T) {
 func TestALineThatCannotBeMadeSafeAtTheStartLocksTheOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, m := newWires(t), newFakeMemory()
+		w, m := newWires(t), newOutputMemory()
 		specs := []Spec{outputSpec("up", nil), outputSpec("down", func(s *Spec) { s.Interlock = []string{"up"} })}
 		first := mustOutputs(t, w, m, OutputOptions{}, specs...)
 		sendOK(t, first, "up", 1, "on")
@@ -405,12 +405,12 @@ func TestWhatIsWrongWithOutputs(t *testing.T) {
 		"pin: ":                     {with(func(s *Spec) { s.Pin = "" })},
 	} {
 		w := newWires(t)
-		all, err := NewOutputs(specs, w, OutputOptions{Memory: newFakeMemory()})
+		all, err := NewOutputs(specs, w, OutputOptions{Memory: newOutputMemory()})
 		if all != nil || err == nil || !strings.Contains(err.Error(), want) || len(w.take()) > 0 {
 			t.Errorf("got %v, want an error with %q and no line touched", err, want)
 		}
 	}
-	m := newFakeMemory()
+	m := newOutputMemory()
 	m.durable["output/a"] = []byte("{")
 	if _, err := NewOutputs([]Spec{with(nil)}, newWires(t), OutputOptions{Memory: m}); err == nil || !strings.Contains(err.Error(), `key "output/a"`) {
 		t.Errorf("got %v, want an error with the key", err)
@@ -467,7 +467,7 @@ func TestNeverTwoOn(t *testing.T) {
 					}
 				}
 			}
-			m := newFakeMemory()
+			m := newOutputMemory()
 			m.before = func() { pause(t.Context(), 20*time.Millisecond) } // a sync takes its time
 			all := mustOutputs(t, w, m, OutputOptions{}, specs...)
 			ended := make(chan struct{})
@@ -530,7 +530,7 @@ func TestALineThatHangsEndsTheStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWires(t)
-		all, err := NewOutputs([]Spec{outputSpec("hangs", nil), outputSpec("works", nil)}, w, OutputOptions{Memory: newFakeMemory()})
+		all, err := NewOutputs([]Spec{outputSpec("hangs", nil), outputSpec("works", nil)}, w, OutputOptions{Memory: newOutputMemory()})
 		if err != nil {
 			t.Fatal(err)
 		}

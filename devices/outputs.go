@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -177,8 +178,8 @@ func (o *Outputs) Change(specs []Spec) error {
 	}
 	freed, err := o.remove(stays)
 	for i := range specs {
-		if stays[specs[i].Name] {
-			err = errors.Join(err, o.get(specs[i].Name).change(specs[i]))
+		if p := o.get(specs[i].Name); stays[specs[i].Name] && !reflect.DeepEqual(p.spec, specs[i]) {
+			err = errors.Join(err, p.change(specs[i]))
 		}
 	}
 	for _, p := range fresh {

@@ -21,7 +21,7 @@ func TestCommandsDriveTheLine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWires(t)
-		m := newFakeMemory()
+		m := newOutputMemory()
 		all := mustOutputs(t, w, m, OutputOptions{}, outputSpec("pump", nil))
 		wantLines(t, "start", w.take(), "0s pump output off")
 		sendOK(t, all, "pump", 1, "on", "off", "toggle", "toggle", "pulse 2s")
@@ -54,7 +54,7 @@ func TestPatternsKeepTheirBeat(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWires(t)
-		all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, outputSpec("led", nil), outputSpec("slow", nil))
+		all := mustOutputs(t, w, newOutputMemory(), OutputOptions{}, outputSpec("led", nil), outputSpec("slow", nil))
 		hang := make(chan struct{})
 		w.set("slow", func(s *wireState) { s.hang = hang })
 		slow := make(chan error, 1)
@@ -92,7 +92,7 @@ func TestALatePatternLeavesNothingOut(t *testing.T) {
 func TestACommandIsCarriedOutOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, m := newWires(t), newFakeMemory()
+		w, m := newWires(t), newOutputMemory()
 		first := mustOutputs(t, w, m, OutputOptions{}, outputSpec("pump", nil))
 		batch := []gateway.Entry{command(10, "toggle"), command(11, "toggle"), command(12, "toggle")}
 		for range 3 {
@@ -136,7 +136,7 @@ func (w *wires) again() *wires {
 func TestWhatIsRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, m := newWires(t), newFakeMemory()
+		w, m := newWires(t), newOutputMemory()
 		all := mustOutputs(t, w, m, OutputOptions{}, outputSpec("pump", nil))
 		sendOK(t, all, "pump", 1000, strings.Fields(strings.Repeat("on off ", 135))...)
 		w.take()
@@ -165,7 +165,7 @@ func TestWhatIsRefused(t *testing.T) {
 func TestNothingActsBeforeItsIntentIsDurable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, m := newWires(t), newFakeMemory()
+		w, m := newWires(t), newOutputMemory()
 		all := mustOutputs(t, w, m, OutputOptions{}, outputSpec("pump", nil))
 		w.take()
 		m.err = errors.New("the card is full")
@@ -194,7 +194,7 @@ func TestNothingActsBeforeItsIntentIsDurable(t *testing.T) {
 func TestACommandWhoseSenderGaveUpIsCarriedOutOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, m := newWires(t), newFakeMemory()
+		w, m := newWires(t), newOutputMemory()
 		all := mustOutputs(t, w, m, OutputOptions{}, outputSpec("pump", nil))
 		hang := make(chan struct{})
 		w.set("pump", func(s *wireState) { s.hang = hang })
@@ -220,7 +220,7 @@ func TestACommandWhoseSenderGaveUpIsCarriedOutOnce(t *testing.T) {
 func TestAfterCloseNothingIsTaken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, m := newWires(t), newFakeMemory()
+		w, m := newWires(t), newOutputMemory()
 		all := mustOutputs(t, w, m, OutputOptions{}, outputSpec("pump", nil))
 		if err := errors.Join(all.Close(false), all.Close(false)); err != nil {
 			t.Fatal(err)
@@ -242,7 +242,7 @@ func TestALargeBatchIsTakenInParts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWires(t)
-		all := mustOutputs(t, w, newFakeMemory(), OutputOptions{}, outputSpec("pump", nil))
+		all := mustOutputs(t, w, newOutputMemory(), OutputOptions{}, outputSpec("pump", nil))
 		batch := make([]gateway.Entry, 2*mostAtOnce+1)
 		for i := range batch {
 			batch[i] = command(gateway.Offset(i+1), "toggle")
@@ -272,7 +272,7 @@ func TestALargeBatchIsTakenInParts(t *testing.T) {
 func TestALogThatHangsKeepsNoOutputFromItsSafeState(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, m := newWires(t), newFakeMemory()
+		w, m := newWires(t), newOutputMemory()
 		all := mustOutputs(t, w, m, OutputOptions{}, outputSpec("max", func(s *Spec) { s.MaxOn = time.Minute }), outputSpec("hand", nil), outputSpec("stop", nil))
 		hang, results := make(chan struct{}), make(chan error, 3)
 		for i, name := range []string{"max", "hand", "stop"} {
@@ -316,7 +316,7 @@ func TestALogThatHangsKeepsNoOutputFromItsSafeState(t *testing.T) {
 func TestACommandIsNotCarriedOutLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, m := newWires(t), newFakeMemory()
+		w, m := newWires(t), newOutputMemory()
 		all := mustOutputs(t, w, m, OutputOptions{}, outputSpec("pump", nil))
 		w.take()
 		m.before = func() { pause(t.Context(), 2*time.Second) }

@@ -38,8 +38,8 @@ type board struct {
 
 	mu     sync.Mutex // guards what follows
 	list   []*deviceRun
-	ctx    context.Context // of intake; nil before start and after wait
-	stored map[string]bool // the names under which systemd has lines of outputs
+	ctx    context.Context     // of intake; nil before start and after wait
+	stored map[string]*os.File // what systemd has of lines of outputs, by name
 }
 
 // deviceRun is a device that runs, but for outputs, which are together.
@@ -55,10 +55,10 @@ func openBoard(id string, specs []devices.Spec, log *buffer.Log, logger *slog.Lo
 	lines := devices.KernelLines{Dev: "/dev"}
 	b := &board{
 		id: id, log: log, logger: logger, lines: lines, notify: notify,
-		hardware: devices.NewHardware(devices.HardwareOptions{Lines: lines}), telling: make(chan error, 1), stored: map[string]bool{},
+		hardware: devices.NewHardware(devices.HardwareOptions{Lines: lines}), telling: make(chan error, 1), stored: map[string]*os.File{},
 	}
-	for name := range adopt {
-		b.stored[name] = true
+	for name, file := range adopt {
+		b.stored[name] = file
 	}
 	outputs, _ := splitOutputs(specs)
 	var err error
@@ -85,20 +85,25 @@ func splitOutputs(specs []devices.Spec) (outputs, others []devices.Spec) {
 	return outputs, others
 }
 
-// keepLines has systemd keep the lines of the outputs that there are now, and no others.
+// keepLines has systemd keep the lines of the outputs that there are now, and no others. It is called again now and then: a line may have been opened anew.
 func (b *board) keepLines() {
 	files := b.outputs.Files()
-	b.notify.keep(files)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for name := range b.stored {
-		if files[name] == nil {
+	for name, had := range b.stored {
+		if files[name] != had {
 			b.notify.letGo(name)
 			delete(b.stored, name)
 		}
 	}
-	for name := range files {
-		b.stored[name] = true
+	for name, file := range files {
+		if b.stored[name] != nil {
+			continue
+		}
+		if err := b.notify.keepFile(name, file); err != nil {
+			b.logger.Warn("systemd does not keep the line of an output over a restart", "name", name, "error", err)
+		}
+		b.stored[name] = file
 	}
 }
 
@@ -107,7 +112,13 @@ func (b *board) start(ctx context.Context, specs []devices.Spec) error {
 	telling, stop := context.WithCancel(context.Background())
 	b.stopTelling = stop
 	go func() {
-		b.telling <- b.part(telling, "outputs", func(ctx context.Context) error { return b.outputs.Run(ctx, b.log) })
+		b.telling <- b.part(telling, "outputs", func(ctx context.Context) error {
+			err := b.outputs.Run(ctx, b.log)
+			if err == nil { // they were closed
+				<-ctx.Done()
+			}
+			return err
+		})
 	}()
 	b.mu.Lock()
 	b.ctx = ctx
@@ -136,11 +147,9 @@ func (b *board) close() error {
 	if b.stopTelling == nil { // it was not started
 		return errors.Join(b.outputs.Close(true), b.hardware.Close())
 	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- b.outputs.Close(true) }()
+	err := b.outputs.Close(true)
 	b.stopTelling()
 	b.stopTelling = nil
-	err := <-stopped
 	return errors.Join(err, <-b.telling, b.hardware.Close())
 }
 

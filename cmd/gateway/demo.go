@@ -95,7 +95,7 @@ func startDemoGateway(_ context.Context, dataDir, listen, upstreamURL string) (d
 	if err != nil {
 		return nil, err
 	}
-	g, err := p.start(cfg, runOptions{}, slog.New(slog.DiscardHandler))
+	g, err := p.start(cfg, runOptions{}, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		return nil, err
 	}

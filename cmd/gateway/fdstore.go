@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -45,17 +44,12 @@ func storedFiles(getenv func(string) string, unset func(string) error) map[strin
 	return files
 }
 
-// keep has systemd keep duplicates of the files, in place of those that it had under the same names. It has to be told again after a change.
-func (n *notifier) keep(files map[string]*os.File) {
+// keepFile has systemd keep a duplicate of the file, by that name.
+func (n *notifier) keepFile(name string, file *os.File) error {
 	if n == nil {
-		return
+		return nil
 	}
-	for name, file := range files {
-		n.letGo(name)
-		if err := n.sendFile("FDSTORE=1\nFDNAME="+name, file); err != nil {
-			n.failed = fmt.Errorf("have systemd keep %s: %w", name, err)
-		}
-	}
+	return n.sendFile("FDSTORE=1\nFDNAME="+name, file)
 }
 
 // letGo has systemd close what it keeps under the name.

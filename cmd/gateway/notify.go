@@ -10,9 +10,8 @@ import (
 // notifier tells systemd how the service is (sd_notify(3)). A nil one, where nobody asked, says nothing. Safe for
 // concurrent use, but for status.
 type notifier struct {
-	conn   *net.UnixConn
-	last   string // the last status
-	failed error  // of what systemd was to keep
+	conn *net.UnixConn
+	last string // the last status
 }
 
 // openNotifier connects to the socket that systemd names, also an abstract one ("@…"); nil if it names none.

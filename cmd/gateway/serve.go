@@ -50,6 +50,7 @@ func (g *instance) serve(ctx context.Context, notify *notifier) error {
 			}
 			notify.status(statusText(log, broker, forwarders))
 			burst.look(log.Appended)
+			g.board.keepLines()
 		case <-report.C:
 			r.report(g.status())
 		}
