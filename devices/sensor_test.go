@@ -228,7 +228,7 @@ func TestAFaultIsToldOnceAndProbedLessAndLess(t *testing.T) {
 					return nil
 				}
 				attempts = append(attempts, time.Since(began))
-				if len(attempts) > 10 {
+				if len(attempts) > 10 { // it is there again, but does not answer
 					return fmt.Errorf("i2c-1 0x44: %w", syscall.ETIMEDOUT)
 				}
 				return fmt.Errorf("i2c-1 0x44: %w", syscall.EREMOTEIO)
