@@ -257,6 +257,9 @@ func TestAFaultIsToldOnceAndProbedLessAndLess(t *testing.T) {
 			}
 			last = at
 		}
+		if got := d.Status(); got.Missed != 0 {
+			t.Errorf("got %+v, want no missed readings: a fault has events of its own", got)
+		}
 		faults := out.all(EventFault)
 		if len(faults) != 2 || data(t, faults[0])["class"] != FaultMissing || data(t, faults[1])["class"] != FaultStuck || data(t, faults[0])["since"] != data(t, faults[1])["since"] {
 			t.Fatalf("got %d faults, want one, and one when its class changes", len(faults))
