@@ -111,7 +111,7 @@ func (a *adsReader) through(next func(w, r []byte) error, w, r []byte) error {
 			return err
 		}
 	}
-	return faultf(FaultStuck, "%s 0x%02x: a conversion does not end", a.port, a.port.addr)
+	return faultf(FaultStuck, "a conversion does not end")
 }
 
 func (a *adsReader) Read(ctx context.Context) (readings []Reading, err error) {

@@ -3,7 +3,6 @@ package devices
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -46,17 +45,15 @@ func openBMxx80(ctx context.Context, e *environment) (reader, error) {
 	b := &bmxx80Reader{port: e.port, kind: e.spec.Type}
 	e.port.through = b.through
 	opts := bmxx80.Opts{Temperature: bmxx80.O2x, Pressure: bmxx80.O16x, Humidity: bmxx80.O4x}
-	err := e.port.call(ctx, func() (err error) {
-		b.dev, err = bmxx80.NewI2C(e.port, e.port.addr, &opts)
-		return err
+	return b, e.port.call(ctx, func() (err error) {
+		if b.dev, err = bmxx80.NewI2C(e.port, e.port.addr, &opts); err != nil {
+			return err
+		}
+		if kind, _, _ := strings.Cut(strings.ToLower(b.dev.String()), "{"); kind != b.kind {
+			return faultf(FaultOther, "the chip is a %s, not a %s: set its type", kind, b.kind)
+		}
+		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	if kind, _, _ := strings.Cut(strings.ToLower(b.dev.String()), "{"); kind != b.kind {
-		return nil, fmt.Errorf("%s: the chip is a %s, not a %s: set its type", e.port, kind, b.kind)
-	}
-	return b, nil
 }
 
 // through looks at what is read: a bus with nothing on it, or a chip that did not measure.
@@ -64,14 +61,14 @@ func (b *bmxx80Reader) through(next func(w, r []byte) error, w, r []byte) error 
 	if err := next(w, r); err != nil {
 		return err
 	}
-	if len(w) != 1 || len(r) < 2 {
+	if len(w) != 1 || len(r) < 2 && w[0] != 0xD0 {
 		return nil
 	}
 	if same(r) && (len(r) > 3 || r[0] == 0 || r[0] == 0xff) {
-		return faultf(FaultCRC, "%s 0x%02x: the chip's registers all read as 0x%02x", b.port, b.port.addr, r[0])
+		return faultf(FaultCRC, "the chip's registers all read as 0x%02x", r[0])
 	}
 	if w[0] == 0xF7 && bytes.HasPrefix(r, []byte{0x80, 0, 0, 0x80, 0, 0}) {
-		return faultf(FaultOther, "%s 0x%02x: the chip has measured nothing", b.port, b.port.addr)
+		return faultf(FaultOther, "the chip has measured nothing")
 	}
 	return nil
 }
@@ -117,7 +114,7 @@ func (b *bmxx80Reader) unchanged() error {
 		return err
 	}
 	if humidity[0]&7 != byte(bmxx80.O4x) {
-		return faultf(FaultOther, "%s 0x%02x: the chip has lost its settings: it was reset", b.port, b.port.addr)
+		return faultf(FaultOther, "the chip has lost its settings: it was reset")
 	}
 	return nil
 }

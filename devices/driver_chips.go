@@ -143,7 +143,7 @@ func (i *inaReader) Read(ctx context.Context) ([]Reading, error) {
 			return err
 		}
 		if calibration == [2]byte{} {
-			return faultf(FaultOther, "%s 0x%02x: the chip has lost its calibration: it was reset", i.port, i.port.addr)
+			return faultf(FaultOther, "the chip has lost its calibration: it was reset")
 		}
 		m, err = i.dev.Sense()
 		return err
@@ -194,7 +194,7 @@ func (m *mcp9808Reader) identify() error {
 		return err
 	}
 	if got := binary.BigEndian.Uint16(id[:]); got != 0x0054 {
-		return fmt.Errorf("%s 0x%02x: not an MCP9808: the manufacturer's id is 0x%04x, want 0x0054", m.port, m.port.addr, got)
+		return fmt.Errorf("not an MCP9808: the manufacturer's id is 0x%04x, want 0x0054", got)
 	}
 	return nil
 }

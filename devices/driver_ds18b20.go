@@ -78,7 +78,7 @@ func (d *ds18b20) milli(ctx context.Context) (int64, error) {
 // parse reads what w1_slave says: two lines of bytes, the first ending in "crc=xx YES" or NO, the second in "t=" and thousandths.
 func (d *ds18b20) parse(text string) (int64, error) {
 	if strings.TrimSpace(text) == "" {
-		return 0, fmt.Errorf("%s: %w", d.owner.name, errNothing)
+		return 0, fmt.Errorf("%s: %w (or all that was read was garbled: the kernel says the same of that)", d.owner.name, errNothing)
 	}
 	if strings.HasPrefix(text, "00 00 00 00 00 00 00 00 00") { // nine zeros have the right checksum: a wire held low
 		return 0, faultf(FaultCRC, "%s: all that was read is zeros: the wire is held low", d.owner.name)

@@ -35,10 +35,10 @@ func (a *aht20Reader) Read(ctx context.Context) ([]Reading, error) {
 	var e physic.Env
 	err := a.port.call(ctx, func() error { return a.dev.Sense(&e) })
 	if corrupt := (*aht20.DataCorruptionError)(nil); errors.As(err, &corrupt) {
-		return nil, faultf(FaultCRC, "%s 0x%02x: its checksum is 0x%02x, what was read has 0x%02x", a.port, a.port.addr, corrupt.Received, corrupt.Calculated)
+		return nil, faultf(FaultCRC, "its checksum is 0x%02x, what was read has 0x%02x", corrupt.Received, corrupt.Calculated)
 	}
 	if late := (*aht20.ReadTimeoutError)(nil); errors.As(err, &late) {
-		return nil, faultf(FaultStuck, "%s 0x%02x: it did not finish measuring within %s", a.port, a.port.addr, late.Timeout)
+		return nil, faultf(FaultStuck, "it did not finish measuring within %s", late.Timeout)
 	}
 	if err != nil {
 		return nil, err

@@ -125,7 +125,7 @@ func (m *mcp23017Reader) unchanged() error {
 		return err
 	}
 	if now != m.pulled {
-		return faultf(FaultOther, "%s 0x%02x: the chip has lost its settings: it was reset", m.port, m.port.addr)
+		return faultf(FaultOther, "the chip has lost its settings: it was reset")
 	}
 	return nil
 }

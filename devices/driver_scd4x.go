@@ -62,7 +62,7 @@ func (s *scd4xReader) through(next func(w, r []byte) error, w, r []byte) error {
 	}
 	for word := range slices.Chunk(r, 3) {
 		if got := crc8(word[:2]); got != word[2] {
-			return faultf(FaultCRC, "%s 0x%02x: its checksum is 0x%02x, what was read has 0x%02x", s.port, s.port.addr, word[2], got)
+			return faultf(FaultCRC, "its checksum is 0x%02x, what was read has 0x%02x", word[2], got)
 		}
 	}
 	return nil
@@ -100,7 +100,7 @@ func (s *scd4xReader) ready() error {
 			return err
 		}
 	}
-	return faultf(FaultStuck, "%s 0x%02x: it measured nothing for 7 s", s.port, s.port.addr)
+	return faultf(FaultStuck, "it measured nothing for 7 s")
 }
 
 func (s *scd4xReader) Close() error { return nil }

@@ -80,6 +80,17 @@ func TestBMP280ReadsTheExampleOfItsDataSheet(t *testing.T) {
 	want(t, readOne(t, Spec{Type: "bmp280"}, one(0x76, bmp280())), `{"temperature":25.08,"pressure":1006.53,"units":{"temperature":"Cel","pressure":"hPa"}}`)
 }
 
+func TestAnotherChipIsAFaultThatNamesBoth(t *testing.T) {
+	t.Parallel()
+	chip := bmp280()
+	for id, want := range map[byte]string{0x58: "i2c-1 0x76: the chip is a bmp280, not a bme280", 0x61: "i2c-1 0x76: bmxx80: unexpected chip id 61"} {
+		chip.set(0xD0, id)
+		if got := readOne(t, Spec{Type: "bme280"}, one(0x76, chip)); got["class"] != FaultOther || !strings.HasPrefix(got["cause"].(string), want) {
+			t.Errorf("id 0x%02x: got %v, want %q", id, got, want)
+		}
+	}
+}
+
 func TestBMP180ReadsTheExampleOfItsDataSheet(t *testing.T) {
 	t.Parallel()
 	c := &registers{pairs: true}
@@ -331,7 +342,7 @@ func TestMCP23017SamplesItsInputs(t *testing.T) {
 func TestAGarbledChipIsAFaultAndNoPanic(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ kind, class string }{
-		{"bme280", FaultOther}, {"bmp280", FaultOther}, {"mcp9808", FaultOther}, // their ids are wrong
+		{"bme280", FaultCRC}, {"bmp280", FaultCRC}, {"mcp9808", FaultOther}, // their ids are wrong
 		{"sht4x", FaultCRC}, {"aht20", FaultCRC}, {"scd4x", FaultCRC}, {"mcp23017", FaultOther}, {"bh1750", FaultRange}, {"ina219", FaultOther},
 	} {
 		d, _ := FindDriver(c.kind)

@@ -79,8 +79,8 @@ func (h *Hardware) owner(name string) (*owner, error) {
 	return o, nil
 }
 
-// closeWait is how long Close waits for a transfer that is in the kernel.
-const closeWait = time.Second
+// closeWait is how long Close waits for a transfer that is in the kernel: a conversion of a 1-Wire probe takes 0.8 s, or twice that when another was before it.
+const closeWait = 3 * time.Second
 
 // Close ends the goroutines of the buses and closes them. Devices must have ended. Calling it twice is fine.
 func (h *Hardware) Close() error {

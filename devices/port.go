@@ -3,6 +3,7 @@ package devices
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"periph.io/x/conn/v3/i2c"
@@ -29,7 +30,7 @@ var _ i2c.Bus = (*port)(nil)
 // maxTransfers ends a call to a driver that waits for a chip which is busy for ever, or for a bus that reads as all ones.
 const maxTransfers = 500
 
-// call runs f, a use of a driver, and returns the first error of its transfers, else its own. periph's drivers divide by what a chip says
+// call runs f, a use of a driver, and returns the first error of its transfers, else its own with the chip's place. periph's drivers divide by what a chip says
 // of itself, so a garbled one can make them panic: that is an error of the device, and of nothing else.
 func (p *port) call(ctx context.Context, f func() error) (err error) {
 	p.ctx, p.left, p.err = ctx, maxTransfers, nil
@@ -39,6 +40,9 @@ func (p *port) call(ctx context.Context, f func() error) (err error) {
 		}
 		if p.err != nil {
 			err = p.err
+		}
+		if err != nil && p.ctx.Err() == nil && !strings.Contains(err.Error(), p.bus.owner.name) {
+			err = fmt.Errorf("%s 0x%02x: %w", p.bus.owner.name, p.addr, err)
 		}
 	}()
 	return f()
@@ -61,7 +65,7 @@ func (p *port) transfer(w, r []byte) error {
 		return err
 	}
 	if p.left--; p.left < 0 {
-		return faultf(FaultStuck, "%s 0x%02x: the chip is not ready after %d transfers", p.bus.owner.name, p.addr, maxTransfers)
+		return faultf(FaultStuck, "the chip is not ready after %d transfers", maxTransfers)
 	}
 	return p.bus.transfer(p.ctx, p.addr, w, r, p.timeout)
 }

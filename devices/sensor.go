@@ -119,6 +119,7 @@ func (s *sensor) Run(ctx context.Context, out gateway.Appender) error {
 	defer s.close()
 	start := time.Now()
 	for turn := int64(0); ; {
+		failed := s.down != nil
 		if err := s.round(ctx); err != nil {
 			s.state(gateway.DeviceStopped, "", time.Now())
 			if ctx.Err() != nil {
@@ -131,7 +132,7 @@ func (s *sensor) Run(ctx context.Context, out gateway.Appender) error {
 		wait := start.Add(time.Duration(due) * s.spec.Interval).Sub(now)
 		if s.down != nil {
 			wait = s.down.again
-		} else if skipped := due - turn - 1; skipped > 0 {
+		} else if skipped := due - turn - 1; skipped > 0 && !failed {
 			s.update(func(status *gateway.DeviceStatus) { status.Missed += uint64(skipped) })
 		}
 		turn = due

@@ -228,7 +228,7 @@ func TestAFaultIsToldOnceAndProbedLessAndLess(t *testing.T) {
 					return nil
 				}
 				attempts = append(attempts, time.Since(began))
-				if len(attempts) > 10 {
+				if len(attempts) > 10 { // it is there again, but does not answer
 					return fmt.Errorf("i2c-1 0x44: %w", syscall.ETIMEDOUT)
 				}
 				return fmt.Errorf("i2c-1 0x44: %w", syscall.EREMOTEIO)
@@ -256,6 +256,9 @@ func TestAFaultIsToldOnceAndProbedLessAndLess(t *testing.T) {
 				t.Errorf("attempt %d came %s after the one before, want %s to %s", i, gap, most/2, most)
 			}
 			last = at
+		}
+		if got := d.Status(); got.Missed != 0 {
+			t.Errorf("got %+v, want no missed readings: a fault has events of its own", got)
 		}
 		faults := out.all(EventFault)
 		if len(faults) != 2 || data(t, faults[0])["class"] != FaultMissing || data(t, faults[1])["class"] != FaultStuck || data(t, faults[0])["since"] != data(t, faults[1])["since"] {
