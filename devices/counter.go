@@ -61,7 +61,7 @@ func NewCounter(spec Spec, l lines, m Counting, c Common) (Device, error) {
 	}
 	d := &counter{spec: spec, c: m, common: c, lines: l, config: config, status: newLineStatus(&spec), wake: make(chan struct{}, 1), clock: edgeClock{mono: l.Now}}
 	d.tally = &tally{logger: c.Logger, wants: spec.wants}
-	d.say = &reporter{spec: &d.spec, gateway: c.Gateway, logger: c.Logger}
+	d.say = newReporter(&d.spec, &c, nil)
 	return d, nil
 }
 

@@ -33,15 +33,23 @@ type Common struct {
 	Gateway string
 	// Logger has the device's name attached.
 	Logger *slog.Logger
+	// Synced says whether the wall clock is right. While it is not, events get the log's own time, which is corrected when it is; nil: always right.
+	Synced func() bool
 }
 
 // reporter makes the events of a device and appends them. It belongs to one goroutine.
 type reporter struct {
 	spec    *Spec
 	gateway string
+	synced  func() bool
 	logger  *slog.Logger
 	out     gateway.Appender
 	full    bool // the log was, at the last attempt
+}
+
+// newReporter makes one that appends to out; out may be set later.
+func newReporter(s *Spec, c *Common, out gateway.Appender) *reporter {
+	return &reporter{spec: s, gateway: c.Gateway, synced: c.Synced, logger: c.Logger, out: out}
 }
 
 // fullPause is how long a device waits with an event that a full log did not take.
@@ -60,6 +68,9 @@ func sourceOf(gatewayID, name string) string { return "//" + escapeID(gatewayID)
 
 // event makes one of the given type; data is what encoding/json makes of it. at may be zero: when the log receives it.
 func (r *reporter) event(kind string, at time.Time, data any) gateway.Event {
+	if r.synced != nil && !r.synced() {
+		at = time.Time{}
+	}
 	topic := r.spec.topic()
 	if kind == EventFault || kind == EventRecovered {
 		topic += "/fault"

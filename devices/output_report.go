@@ -91,7 +91,7 @@ func (r *reports) take() (next report, lost uint64, ok bool) {
 // Run appends the events of the outputs until ctx ends or Close was called, and then those that still wait, as far as the log takes them at once. Its error is the
 // log's, and final. The outputs work without it too.
 func (o *Outputs) Run(ctx context.Context, out gateway.Appender) error {
-	r := &reporter{gateway: o.o.Gateway, logger: o.o.Logger, out: out}
+	r := newReporter(nil, &o.o.Common, out)
 	for {
 		if err := o.tell(ctx, r); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("append events of outputs: %w", err)

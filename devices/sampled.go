@@ -43,7 +43,7 @@ func (d *sampled) Status() gateway.DeviceStatus { return d.status.snapshot() }
 
 // Run reads until ctx ends, and then returns nil. Its error is of the log, and final. Once only.
 func (d *sampled) Run(ctx context.Context, out gateway.Appender) error {
-	d.say = &reporter{spec: &d.spec, gateway: d.common.Gateway, logger: d.common.Logger, out: out}
+	d.say = newReporter(&d.spec, &d.common, out)
 	k := &lineKeeper{spec: &d.spec, lines: d.lines, config: d.config, logger: d.common.Logger, status: d.status}
 	return k.run(ctx, d)
 }

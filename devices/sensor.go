@@ -61,7 +61,7 @@ func NewSensor(spec Spec, hw *Hardware, c Common) (Device, error) {
 	if s.env.timeout == 0 {
 		s.env.timeout = driver.Timeout
 	}
-	s.report = reporter{spec: &s.spec, gateway: c.Gateway, logger: c.Logger}
+	s.report = *newReporter(&s.spec, &c, nil)
 	return s, nil
 }
 

@@ -63,7 +63,7 @@ func openBoard(id string, specs []devices.Spec, log *buffer.Log, logger *slog.Lo
 	outputs, _ := splitOutputs(specs)
 	var err error
 	b.outputs, err = devices.NewOutputs(outputs, lines, devices.OutputOptions{
-		Common: devices.Common{Gateway: id, Logger: logger.With("part", "outputs")},
+		Common: devices.Common{Gateway: id, Logger: logger.With("part", "outputs"), Synced: b.synced},
 		Memory: outputMemory{log, logger}, Boot: log.Status().BootID, LinkDown: b.linkDown, Adopt: adopt,
 	})
 	if err != nil {
@@ -234,7 +234,7 @@ func (b *board) launch(s devices.Spec) (*deviceRun, error) {
 }
 
 func (b *board) open(s devices.Spec) (devices.Device, error) {
-	c := devices.Common{Gateway: b.id, Logger: b.logger.With("part", "device", "device", s.Name)}
+	c := devices.Common{Gateway: b.id, Logger: b.logger.With("part", "device", "device", s.Name), Synced: b.synced}
 	if s.Type != devices.TypeCounter {
 		return openDevice(s, b.lines, b.hardware, c)
 	}
@@ -253,6 +253,9 @@ func openDevice(s devices.Spec, lines devices.KernelLines, hardware *devices.Har
 	}
 	return devices.NewSensor(s, hardware, c)
 }
+
+// synced says whether the wall clock is right.
+func (b *board) synced() bool { return b.log.Status().Clock.Synced }
 
 // status is a snapshot of each device.
 func (b *board) status() []gateway.DeviceStatus {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -61,14 +62,23 @@ func (n *notifier) sendFile(text string, file *os.File) error {
 	if err != nil {
 		return err
 	}
+	out, err := n.conn.SyscallConn() // UnixConn.WriteMsgUnix does not work where the socket is connected
+	if err != nil {
+		return err
+	}
 	if err := n.conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 		return err
 	}
 	var failed error
-	if err := conn.Control(func(fd uintptr) {
-		_, _, failed = n.conn.WriteMsgUnix([]byte(text), syscall.UnixRights(int(fd)), nil)
-	}); err != nil {
+	send := func(fd uintptr) error {
+		return out.Write(func(socket uintptr) bool {
+			failed = syscall.Sendmsg(int(socket), []byte(text), syscall.UnixRights(int(fd)), nil, syscall.MSG_NOSIGNAL)
+			return !errors.Is(failed, syscall.EAGAIN)
+		})
+	}
+	var late error
+	if err := conn.Control(func(fd uintptr) { late = send(fd) }); err != nil {
 		return err
 	}
-	return failed
+	return errors.Join(late, failed)
 }
