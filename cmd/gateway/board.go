@@ -33,6 +33,10 @@ type board struct {
 	// links says how the connections are that outputs depend on, once there are some.
 	links atomic.Pointer[instance]
 
+	opened time.Time
+	asked  atomic.Int64 // when the clock was, since opened
+	right  atomic.Bool  // what it said
+
 	telling     chan error // gives the end of the outputs' Run
 	stopTelling context.CancelFunc
 
@@ -54,7 +58,7 @@ type deviceRun struct {
 func openBoard(id string, specs []devices.Spec, log *buffer.Log, logger *slog.Logger, adopt map[string]*os.File, notify *notifier) (*board, error) {
 	lines := devices.KernelLines{Dev: "/dev"}
 	b := &board{
-		id: id, log: log, logger: logger, lines: lines, notify: notify,
+		id: id, log: log, logger: logger, lines: lines, notify: notify, opened: time.Now(),
 		hardware: devices.NewHardware(devices.HardwareOptions{Lines: lines}), telling: make(chan error, 1), stored: map[string]*os.File{},
 	}
 	for name, file := range adopt {
@@ -254,8 +258,18 @@ func openDevice(s devices.Spec, lines devices.KernelLines, hardware *devices.Har
 	return devices.NewSensor(s, hardware, c)
 }
 
-// synced says whether the wall clock is right.
-func (b *board) synced() bool { return b.log.Status().Clock.Synced }
+// askEvery is how often the clock is asked whether it is right.
+const askEvery = time.Second
+
+// synced says whether the wall clock is right, or was a moment ago.
+func (b *board) synced() bool {
+	now := time.Since(b.opened)
+	if asked := b.asked.Load(); asked == 0 || now-time.Duration(asked) > askEvery {
+		b.right.Store(b.log.Status().Clock.Synced)
+		b.asked.Store(int64(now))
+	}
+	return b.right.Load()
+}
 
 // status is a snapshot of each device.
 func (b *board) status() []gateway.DeviceStatus {
