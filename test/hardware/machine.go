@@ -53,7 +53,11 @@ func (m *machine) boot(ctx context.Context) error {
 		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file="+m.disk, "-device", "virtio-blk-pci,drive=disk",
 		"-netdev", "user,id=net,hostfwd=tcp:"+m.mqtt+"-:1883", "-device", "virtio-net-pci,netdev=net,romfile=",
 		"-chardev", "socket,id=agent,server=on,wait=off,path="+socket, "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name="+talk.PortName)
-	p, err := rig.Start(m.dir, fmt.Sprintf("%s-boot%d", m.name, m.boots), m.kernel.qemu[0], args...)
+	name := fmt.Sprintf("%s-boot%d", m.name, m.boots)
+	if err := os.Remove(filepath.Join(m.dir, name+".log")); err != nil && !errors.Is(err, os.ErrNotExist) { // of an earlier run in the same folder
+		return err
+	}
+	p, err := rig.Start(m.dir, name, m.kernel.qemu[0], args...)
 	if err != nil {
 		return err
 	}
@@ -102,10 +106,4 @@ func (m *machine) cut() {
 func (m *machine) cutAndBoot(ctx context.Context) error {
 	m.cut()
 	return m.boot(ctx)
-}
-
-// monotonicOffset is what to subtract from the guest's CLOCK_MONOTONIC to get its wall clock's zero: for events' times.
-func (m *machine) monotonicOffset(ctx context.Context) (time.Time, error) {
-	monotonic, wall, err := m.clock(ctx)
-	return wall.Add(-monotonic), err
 }

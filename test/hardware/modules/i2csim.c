@@ -6,6 +6,8 @@
  *
  *   r8      256 registers of 8 bits behind a pointer that moves on (BMP280, MCP23017)
  *   r16     256 registers of 16 bits, high byte first, behind a pointer that stays (ADS1115, INA219, MCP9808)
+ *   bmp180  r8; writing 0x2e to register 0xf4 puts registers 0 to 2 into 0xf6, anything else registers 4 to 6: its two conversions
+ *   ina219  r16; current (4) and power (3) are what the datasheet makes of shunt voltage (1), bus voltage (2) and calibration (5)
  *   script  what was written chooses the answer to the reads behind it (SHT4x, AHT20, BH1750, SCD4x)
  *
  * /sys/kernel/debug/i2csim/1-76/data   the registers, or the script: records of one byte length and a command, one byte length and its
@@ -28,7 +30,9 @@
 #define MAXBUSES 4
 #define DATA 2048
 
-enum kind { R8, R16, SCRIPT };
+enum kind { R8, BMP180, R16, INA219, SCRIPT };
+
+static const char *const kinds[] = { "r8", "bmp180", "r16", "ina219", "script" };
 
 struct bus {
 	struct i2c_adapter adap;
@@ -87,6 +91,26 @@ static size_t choose(struct chip *c, const u8 *written, size_t n)
 	return best;
 }
 
+static s32 reg16(struct chip *c, int reg)
+{
+	return (s16)(c->data[2 * reg] << 8 | c->data[2 * reg + 1]);
+}
+
+static void put16(struct chip *c, int reg, s32 v)
+{
+	c->data[2 * reg] = v >> 8;
+	c->data[2 * reg + 1] = v;
+}
+
+/* multiply is what an INA219 does with its calibration (datasheet, equations 4 and 5). */
+static void multiply(struct chip *c)
+{
+	s32 current_ = reg16(c, 1) * (reg16(c, 5) & 0xfffe) / 4096;
+
+	put16(c, 4, current_);
+	put16(c, 3, abs(current_) * ((reg16(c, 2) & 0xffff) >> 3) / 5000);
+}
+
 static void written(struct chip *c, const u8 *b, size_t n)
 {
 	size_t i;
@@ -99,14 +123,24 @@ static void written(struct chip *c, const u8 *b, size_t n)
 		c->answer = choose(c, b, n);
 		break;
 	case R8:
+	case BMP180:
 		c->ptr = b[0];
-		for (i = 1; i < n; i++)
+		for (i = 1; i < n; i++) {
+			if (c->kind == BMP180 && c->ptr == 0xf4) {
+				memcpy(&c->data[0xf6], &c->data[b[i] == 0x2e ? 0 : 4], 3);
+				c->data[c->ptr++] = b[i] & ~0x20;	/* the conversion is over */
+				continue;
+			}
 			c->data[c->ptr++] = b[i];
+		}
 		break;
 	case R16:
+	case INA219:
 		c->ptr = b[0];
 		for (i = 1; i < n; i++)
 			c->data[2 * c->ptr + (i - 1) % 2] = b[i];
+		if (c->kind == INA219)
+			multiply(c);
 		break;
 	}
 }
@@ -115,8 +149,10 @@ static u8 answer(struct chip *c, size_t i)
 {
 	switch (c->kind) {
 	case R8:
+	case BMP180:
 		return c->data[c->ptr++];
 	case R16:
+	case INA219:
 		return c->data[2 * c->ptr + i % 2];
 	default:
 		if (!c->answer)
@@ -252,21 +288,16 @@ static int add_chip(struct chip *c, const char *arg)
 	struct dentry *d;
 	unsigned int addr;
 	char kind[8], name[16];
+	int i;
 
 	if (sscanf(arg, "%d-%x-%7s", &c->bus, &addr, kind) != 3)
 		return -EINVAL;
 	c->addr = addr;
-	if (!strcmp(kind, "r8")) {
-		c->kind = R8;
-		c->size = 256;
-	} else if (!strcmp(kind, "r16")) {
-		c->kind = R16;
-		c->size = 512;
-	} else if (!strcmp(kind, "script")) {
-		c->kind = SCRIPT;
-	} else {
-		return -EINVAL;
-	}
+	i = match_string(kinds, ARRAY_SIZE(kinds), kind);
+	if (i < 0)
+		return i;
+	c->kind = i;
+	c->size = i == SCRIPT ? 0 : i >= R16 ? 512 : 256;
 	if (!bus_of(c->bus)) {
 		int r = add_bus(c->bus);
 
