@@ -26,15 +26,8 @@ func playPlain(ctx context.Context, l *lab) (string, error) {
 			return "", err
 		}
 	}
-	w.gateway.keepLog(ctx)
 	began := time.Now()
-	if err := w.cutAndBoot(ctx); err != nil {
-		return "", err
-	}
-	if err := w.gateway.configure(ctx); err != nil {
-		return "", err
-	}
-	if err := w.gateway.start(ctx); err != nil {
+	if err := w.reboot(ctx); err != nil {
 		return "", err
 	}
 	back := time.Since(began)

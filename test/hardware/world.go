@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -19,6 +21,19 @@ func (l *lab) world(ctx context.Context, name string, sections func(url string) 
 }
 
 func (l *lab) worldOn(ctx context.Context, b board, name string, sections func(url string) []string) (*world, error) {
+	w, err := l.prepare(ctx, b, name, sections)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.gateway.start(ctx); err != nil {
+		w.close(ctx)
+		return nil, err
+	}
+	return w, nil
+}
+
+// prepare is worldOn without starting the gateway.
+func (l *lab) prepare(ctx context.Context, b board, name string, sections func(url string) []string) (*world, error) {
 	up, err := l.startUpstream(ctx, name)
 	if err != nil {
 		return nil, err
@@ -28,10 +43,7 @@ func (l *lab) worldOn(ctx context.Context, b board, name string, sections func(u
 		up.close()
 		return nil, err
 	}
-	if w.gateway, err = newGateway(ctx, w.machine, name, sections(up.url())...); err == nil {
-		err = w.gateway.start(ctx)
-	}
-	if err != nil {
+	if w.gateway, err = newGateway(ctx, w.machine, name, sections(up.url())...); err != nil {
 		w.close(ctx)
 		return nil, err
 	}
@@ -71,4 +83,33 @@ func (w *world) deliverAll(ctx context.Context, mark string) error {
 	}
 	_, err := w.arrived(ctx, 1, "", "plain/mark/"+mark)
 	return err
+}
+
+// reboot is a power cut, the power's return, and the gateway's start.
+func (w *world) reboot(ctx context.Context) error {
+	w.gateway.keepLog(ctx)
+	if err := w.cutAndBoot(ctx); err != nil {
+		return err
+	}
+	if err := w.gateway.configure(ctx); err != nil {
+		return err
+	}
+	return w.gateway.start(ctx)
+}
+
+// inLog are the events of a topic that are in the gateway's log: on flash, for the log shows no others.
+func (w *world) inLog(ctx context.Context, topic string) ([]arrival, error) {
+	out, exit, err := w.run(ctx, nil, nil, w.gateway.program, "log", "list", "--config", gatewayConfig, "--topic", topic, "--last", "0", "--json")
+	if err != nil || exit != 0 {
+		return nil, fmt.Errorf("log list ended with %d: %w: %s", exit, err, out)
+	}
+	var events []arrival
+	for line := range strings.Lines(out) {
+		var entry struct{ Event arrival }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			return nil, fmt.Errorf("log list says %q: %w", line, err)
+		}
+		events = append(events, entry.Event)
+	}
+	return events, nil
 }
