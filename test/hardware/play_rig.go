@@ -37,8 +37,8 @@ func lookAtLines(ctx context.Context, m *machine) (string, error) {
 		return "", err
 	}
 	took := made.Last - made.First
-	if made.Edges != 501 || !made.High || took < time.Second || took > 2*time.Second {
-		return "", fmt.Errorf("want 501 edges in about a second and a high level at the end, got %+v", *made)
+	if made.Edges != 501 || !made.High || took < time.Second || took > 10*time.Second {
+		return "", fmt.Errorf("want 501 edges in a second, or some more on a busy machine, and a high level at the end, got %+v", *made)
 	}
 	made, err = m.edges(ctx, talk.Train{Line: "GPIO17", Count: 1, Bounces: 5, BouncePeriod: time.Millisecond})
 	if err == nil && (made.Edges != 11 || made.High) {
