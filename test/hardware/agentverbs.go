@@ -91,6 +91,15 @@ func (a *agent) edges(ctx context.Context, t talk.Train) (*talk.Made, error) {
 	return reply.Made, nil
 }
 
+// watch makes edges and has the agent itself listen to them.
+func (a *agent) watch(ctx context.Context, t talk.Train, stalled bool) (*talk.Made, *talk.Seen, error) {
+	reply, err := a.do(ctx, talk.Request{Verb: talk.Watch, Edges: &t, Stalled: stalled}, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return reply.Made, reply.Seen, nil
+}
+
 // i2c makes one transfer: a write, and a read of n bytes.
 func (a *agent) i2c(ctx context.Context, bus, addr int, write []byte, n int) ([]byte, error) {
 	reply, err := a.do(ctx, talk.Request{Verb: talk.I2C, Bus: bus, Addr: addr, Data: write, Limit: n}, nil)

@@ -20,7 +20,7 @@ func playRig(ctx context.Context, l *lab) (string, error) {
 	}
 	defer m.cut()
 	var numbers []string
-	for _, look := range []func(context.Context, *machine) (string, error){lookAtLines, lookAtTrace, lookAtChips, lookAtFaults, lookAtProbes, lookAtProcesses} {
+	for _, look := range []func(context.Context, *machine) (string, error){lookAtLines, lookAtEdges, lookAtTrace, lookAtChips, lookAtFaults, lookAtProbes, lookAtProcesses} {
 		said, err := look(ctx, m)
 		if err != nil {
 			return strings.Join(numbers, "; "), err
@@ -45,6 +45,27 @@ func lookAtLines(ctx context.Context, m *machine) (string, error) {
 		err = fmt.Errorf("want 11 edges of a bouncing contact and a low level, got %+v", *made)
 	}
 	return fmt.Sprintf("501 edges in %s, the latest by %s", took.Round(time.Millisecond), made.Late.Round(10*time.Microsecond)), err
+}
+
+// lookAtEdges is the control of the edges scenario: listening without a gateway, nothing is lost at 100 Hz, and a listener that stands still loses what the
+// kernel has no room for, which its numbers tell.
+func lookAtEdges(ctx context.Context, m *machine) (string, error) {
+	made, seen, err := m.watch(ctx, talk.Train{Line: "GPIO22", Count: 300, Period: 10 * time.Millisecond}, false)
+	if err != nil {
+		return "", err
+	}
+	if seen.Events != made.Edges || seen.Missing != 0 {
+		return "", fmt.Errorf("of %d edges at 100 Hz the kernel gave %+v, want all", made.Edges, *seen)
+	}
+	made, stalled, err := m.watch(ctx, talk.Train{Line: "GPIO22", Count: 300, Period: time.Millisecond}, true)
+	if err != nil {
+		return "", err
+	}
+	if stalled.Missing == 0 || stalled.Events+stalled.Missing != int(stalled.Last) || int(stalled.Last) > made.Edges {
+		return "", fmt.Errorf("of %d edges at 1,000 Hz a listener that stood still was given %+v, want some missing, and all accounted for", made.Edges, *stalled)
+	}
+	return fmt.Sprintf("%d of %d edges at 100 Hz; standing still %d received + %d missing of %d at 1,000 Hz", seen.Events, seen.Events, stalled.Events,
+		stalled.Missing, made.Edges), nil
 }
 
 // lookAtTrace drives a line through sysfs, which is not how the gateway does it, and reads the timeline.

@@ -46,6 +46,8 @@ func (a *agent) do(r *talk.Request) (talk.Reply, error) {
 		return talk.Reply{}, write(r)
 	case talk.Edges:
 		return makeEdges(r.Edges)
+	case talk.Watch:
+		return watch(r.Edges, r.Stalled)
 	case talk.I2C:
 		return transfer(r)
 	case talk.Clock:

@@ -29,6 +29,7 @@ const (
 	Read   = "read"   // a file, from Offset on, up to Limit bytes
 	Write  = "write"  // a file
 	Edges  = "edges"  // on an input
+	Watch  = "watch"  // makes Edges and listens to them itself, or, if Stalled, only when all are made
 	I2C    = "i2c"    // a transfer: a write and a read
 	Clock  = "clock"  // what time it is in the guest
 )
@@ -50,10 +51,11 @@ type Request struct {
 	Offset int64  `json:",omitempty"`
 	Limit  int    `json:",omitempty"` // of Read, and how many bytes an I2C transfer reads
 
-	Signal int    `json:",omitempty"`
-	Edges  *Train `json:",omitempty"`
-	Bus    int    `json:",omitempty"`
-	Addr   int    `json:",omitempty"`
+	Signal  int    `json:",omitempty"`
+	Edges   *Train `json:",omitempty"`
+	Stalled bool   `json:",omitempty"`
+	Bus     int    `json:",omitempty"`
+	Addr    int    `json:",omitempty"`
 }
 
 // Train is a series of edges on an input: the level is changed Count times, each Period after the one before. With Bounces, each of them is followed by that
@@ -78,6 +80,7 @@ type Reply struct {
 	PID    int    `json:",omitempty"`
 
 	Made *Made `json:",omitempty"`
+	Seen *Seen `json:",omitempty"`
 	Now  *Time `json:",omitempty"`
 }
 
@@ -88,6 +91,13 @@ type Made struct {
 	First, Last, Late time.Duration
 	// High is the level at the end.
 	High bool
+}
+
+// Seen is what the kernel gave of a Train to who listened.
+type Seen struct {
+	Events  int
+	Last    uint32 // the number of the last one: how many there were
+	Missing int    // by the numbers
 }
 
 // Time is what the guest's clocks say.
