@@ -9,6 +9,7 @@ import (
 // simChip is a chip on a simulated I2C bus: what it holds is what its datasheet has for an example, or what the datasheet's formula turns into want.
 type simChip struct {
 	driver    string
+	more      string // of its line in the configuration
 	bus, addr int
 	data      []byte
 	want      map[string]float64 // by quantity
@@ -28,22 +29,22 @@ func busFile(bus int, name string) string {
 // simChips are the chips that guest.init has made.
 func simChips() []simChip {
 	return []simChip{
-		{driver: "bmp280", bus: 1, addr: 0x76, data: bosch280(0x58), slack: 1e-4, want: map[string]float64{"temperature": 25.08, "pressure": 100653.27}},
+		{driver: "bmp280", bus: 1, addr: 0x76, data: bosch280(0x58), slack: 1e-4, want: map[string]float64{"temperature": 25.08, "pressure": 1006.53}},
 		{driver: "bme280", bus: 2, addr: 0x76, data: bosch280(0x60), slack: 1e-3,
-			want: map[string]float64{"temperature": 25.08, "pressure": 100653.27, "humidity": humidity280(humidityRaw, fineTemperature)}},
-		{driver: "bmp180", bus: 1, addr: 0x77, data: bosch180(), slack: 1e-3, want: map[string]float64{"temperature": 15.0, "pressure": 69964}},
+			want: map[string]float64{"temperature": 25.08, "pressure": 1006.53, "humidity": humidity280(humidityRaw, fineTemperature)}},
+		{driver: "bmp180", bus: 1, addr: 0x77, data: bosch180(), slack: 1e-3, want: map[string]float64{"temperature": 15.0, "pressure": 699.64}},
 		{driver: "sht4x", bus: 1, addr: 0x44, slack: 1e-3, data: script("", sensirion(0x6666, 0x72b0), "\x89", sensirion(0x0f1e, 0x2d3c)),
 			want: map[string]float64{"temperature": 25, "humidity": 50}},
 		{driver: "aht20", bus: 1, addr: 0x38, slack: 1e-3, data: script("", aht20()), want: map[string]float64{"temperature": 25, "humidity": 50}},
 		{driver: "bh1750", bus: 1, addr: 0x23, slack: 1e-3, data: script("", []byte{0x83, 0x90}), want: map[string]float64{"illuminance": 28066.67}},
 		{driver: "scd4x", bus: 1, addr: 0x62, slack: 1e-3, data: script("\xec\x05", sensirion(0x01f4, 0x6667, 0x5eb9), "\xe4\xb8", sensirion(0x8006),
 			"\x36\x82", sensirion(0xf896, 0x9f07, 0x3bbe), "\x36\x39", sensirion(0)), want: map[string]float64{"co2": 500, "temperature": 25, "humidity": 37}},
-		{driver: "ads1115", bus: 1, addr: 0x48, slack: 1e-3, data: registers16(map[int]uint16{0: 0x4000, 1: 0x8583}), want: map[string]float64{"a0": 0.5}},
-		{driver: "ina219", bus: 1, addr: 0x40, slack: 1e-2, data: registers16(map[int]uint16{0: 0x399f, 1: 0x07d0, 2: 0x5d98}),
-			want: map[string]float64{"voltage": 11.98, "current": 10}},
+		{driver: "ads1115", bus: 1, addr: 0x48, slack: 1e-3, data: registers16(map[int]uint16{0: 0x4000, 1: 0x8583}), want: map[string]float64{"voltage_0": 2.048}},
+		{driver: "ina219", more: ", shunt: 0.002", bus: 1, addr: 0x40, slack: 1e-2, data: registers16(map[int]uint16{0: 0x399f, 1: 0x07d0, 2: 0x5d98}),
+			want: map[string]float64{"voltage": 11.98, "current": 10, "power": 119.8}},
 		{driver: "mcp9808", bus: 1, addr: 0x18, slack: 1e-3, data: registers16(map[int]uint16{5: 0xc194, 6: 0x0054, 7: 0x0400}),
 			want: map[string]float64{"temperature": 25.25}},
-		{driver: "mcp23017", bus: 1, addr: 0x20, data: expander(), want: map[string]float64{}},
+		{driver: "mcp23017", bus: 1, addr: 0x20, data: expander(), want: map[string]float64{"a0": 1, "a3": 1, "a4": 0, "a7": 0, "b0": 1, "b1": 0, "b2": 1, "b3": 0, "b4": 0, "b5": 1, "b6": 0, "b7": 1}},
 	}
 }
 

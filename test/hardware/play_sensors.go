@@ -15,7 +15,7 @@ func playSensors(ctx context.Context, l *lab) (string, error) {
 	chips := simChips()
 	var lines []string
 	for _, c := range chips {
-		lines = append(lines, fmt.Sprintf("{name: %s, type: %s, bus: \"%d\", address: 0x%02x, interval: 1s}", c.driver, c.driver, c.bus, c.addr))
+		lines = append(lines, fmt.Sprintf("{name: %s, type: %s, bus: \"%d\", address: 0x%02x, interval: 1s%s}", c.driver, c.driver, c.bus, c.addr, c.more))
 	}
 	w, err := l.prepare(ctx, arm64(), "sensors", func(url string) []string {
 		return []string{devices(lines...), section("forwarders", []string{cloud(url)})}
@@ -58,16 +58,11 @@ type sensorWorld struct {
 
 func subjectOf(c *simChip) string { return "devices/" + c.driver }
 
-// matches tells whether a reading has all that the chip's datasheet says; pressure may be told in hPa.
+// matches tells whether a reading has all that the chip's datasheet says.
 func (c *simChip) matches(a *arrival) error {
 	got := a.readings()
 	for quantity, want := range c.want {
-		found := false
-		for _, v := range got {
-			off := min(math.Abs(v-want), math.Abs(100*v-want))
-			found = found || off <= c.slack*math.Abs(want)
-		}
-		if !found {
+		if v, ok := got[quantity]; !ok || math.Abs(v-want) > c.slack*math.Abs(want)+1e-9 {
 			return fmt.Errorf("%s: %s is %s, want %s %v", c.driver, a.Subject, a.Data, quantity, want)
 		}
 	}

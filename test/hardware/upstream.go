@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -20,7 +19,6 @@ type upstream struct {
 	broker *rig.Broker
 	line   *faultproxy.Proxy
 	ledger *ledger
-	conn   net.Conn
 	done   chan struct{} // closed when the recorder has ended
 	cancel context.CancelFunc
 }
@@ -136,13 +134,4 @@ func publish(addr string, o wire.Options, topic string, payload []byte) error {
 		return fmt.Errorf("publish %s: packet 0x%02x % x, %w", topic, first, body, err)
 	}
 	return nil
-}
-
-// command sends a command from the upstream.
-func (u *upstream) command(output string, data any) error {
-	text, err := json.Marshal(data)
-	if err != nil {
-		return err
-	}
-	return publish(u.broker.Addr, wire.Options{ClientID: "commander"}, "commands/"+output, text)
 }
