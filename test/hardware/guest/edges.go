@@ -15,6 +15,9 @@ import (
 	"gateway/test/hardware/talk"
 )
 
+// catchUp is how many quarters of a period a late train may take off the next one.
+const catchUp = 3
+
 // makeEdges moves the pull of a simulated line up and down, on a thread of its own, each time at its time by the guest's clock.
 func makeEdges(t *talk.Train) (talk.Reply, error) {
 	if t == nil || t.Count < 1 {
@@ -39,8 +42,8 @@ func makeEdges(t *talk.Train) (talk.Reply, error) {
 				return talk.Reply{Made: m}, err
 			}
 		}
-		// An emulated processor that stood still does not catch up: two edges at once would be no train.
-		due = max(due, started) + t.Period
+		// An emulated processor that stood still catches up, but not all at once.
+		due = max(due, started-catchUp*t.Period/4) + t.Period
 	}
 	m.High = w.high
 	return talk.Reply{Made: m}, nil
