@@ -71,26 +71,30 @@ func (c *simChip) matches(a *arrival) error {
 
 // right waits until a reading of each chip's that comes from now on is right.
 func (s *sensorWorld) right(ctx context.Context) error {
-	var errs []error
 	from := make([]int, len(s.chips))
 	for i := range s.chips {
 		from[i] = len(s.up.ledger.of("device.reading", subjectOf(&s.chips[i])))
 	}
-	for i := range s.chips {
-		c := &s.chips[i]
-		errs = append(errs, eventually(ctx, arrivalPatience, func() error {
-			readings := s.up.ledger.of("device.reading", subjectOf(c))
-			if len(readings) <= from[i] {
-				faults := s.up.ledger.of("device.fault", subjectOf(c)+"/fault")
-				if len(faults) == 0 {
-					return fmt.Errorf("%s: no reading came, and no fault", c.driver)
-				}
-				return fmt.Errorf("%s: no reading came; the last fault is %s", c.driver, faults[len(faults)-1].Data)
-			}
-			return c.matches(&readings[len(readings)-1])
-		}))
+	return eventually(ctx, arrivalPatience, func() error {
+		var errs []error
+		for i := range s.chips {
+			errs = append(errs, s.latest(&s.chips[i], from[i]))
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// latest wants a right reading behind the first ones.
+func (s *sensorWorld) latest(c *simChip, first int) error {
+	readings := s.up.ledger.of("device.reading", subjectOf(c))
+	if len(readings) > first {
+		return c.matches(&readings[len(readings)-1])
 	}
-	return errors.Join(errs...)
+	faults := s.up.ledger.of("device.fault", subjectOf(c)+"/fault")
+	if len(faults) == 0 {
+		return fmt.Errorf("%s: no reading came, and no fault", c.driver)
+	}
+	return fmt.Errorf("%s: no reading came; the last fault is %s", c.driver, faults[len(faults)-1].Data)
 }
 
 // faultOf plays a fault of some chips: breaks it, waits until each has told of it, mends it, and waits until each has told that too and reads right again.

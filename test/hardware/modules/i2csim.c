@@ -4,8 +4,9 @@
  *
  * insmod i2csim.ko chips=1-76-r8,1-48-r16,2-44-script   bus-address-kind; each bus gets an adapter of its number
  *
- *   r8      256 registers of 8 bits behind a pointer that moves on (BMP280, MCP23017)
+ *   r8      256 registers of 8 bits behind a pointer that moves on (MCP23017)
  *   r16     256 registers of 16 bits, high byte first, behind a pointer that stays (ADS1115, INA219, MCP9808)
+ *   bosch   r8, but what is written is pairs of a register and its value (BMP280, BME280)
  *   bmp180  r8; writing 0x2e to register 0xf4 puts registers 0 to 2 into 0xf6, anything else registers 4 to 6: its two conversions
  *   ina219  r16; current (4) and power (3) are what the datasheet makes of shunt voltage (1), bus voltage (2) and calibration (5)
  *   script  what was written chooses the answer to the reads behind it (SHT4x, AHT20, BH1750, SCD4x)
@@ -30,9 +31,9 @@
 #define MAXBUSES 4
 #define DATA 2048
 
-enum kind { R8, BMP180, R16, INA219, SCRIPT };
+enum kind { R8, BOSCH, BMP180, R16, INA219, SCRIPT };
 
-static const char *const kinds[] = { "r8", "bmp180", "r16", "ina219", "script" };
+static const char *const kinds[] = { "r8", "bosch", "bmp180", "r16", "ina219", "script" };
 
 struct bus {
 	struct i2c_adapter adap;
@@ -122,6 +123,11 @@ static void written(struct chip *c, const u8 *b, size_t n)
 	case SCRIPT:
 		c->answer = choose(c, b, n);
 		break;
+	case BOSCH:
+		c->ptr = b[0];
+		for (i = 0; i + 1 < n; i += 2)
+			c->data[b[i]] = b[i + 1];
+		break;
 	case R8:
 	case BMP180:
 		c->ptr = b[0];
@@ -149,6 +155,7 @@ static u8 answer(struct chip *c, size_t i)
 {
 	switch (c->kind) {
 	case R8:
+	case BOSCH:
 	case BMP180:
 		return c->data[c->ptr++];
 	case R16:
