@@ -7,7 +7,7 @@ BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 PEERS   := mosquitto mosquitto-clients sqlite3 qemu-user strace
 
 .DEFAULT_GOAL := help
-.PHONY: help build run check test peers fuzz cross cross-test bench torture line damage powercut soak clean
+.PHONY: help build run check test peers fuzz cross cross-test bench torture line damage powercut hardware soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,10 @@ damage: ## 500 damaged logs: each file flipped, torn, truncated, deleted or swap
 powercut: ## a virtual machine that loses its power 30 times under load, and 200 rebuilt disks (ARGS='--cuts 30 --positions 200 --seed N')
 	@scripts/peers.sh qemu-system-arm e2fsprogs kmod
 	$(GO) run ./test/powercut $(ARGS)
+
+hardware: ## a virtual machine with simulated pins, chips and probes on a real kernel; prints verdicts (ARGS='--only edges,sensors', '--list')
+	@scripts/peers.sh qemu-system-arm qemu-user mosquitto e2fsprogs kmod xz-utils gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf
+	$(GO) run ./test/hardware $(ARGS)
 
 clean: ## delete what was built
 	rm -rf bin dist

@@ -14,6 +14,7 @@ import (
 	"gateway/internal/load/wire"
 	"gateway/test/powercut/found"
 	"gateway/test/rig"
+	"gateway/test/vm"
 )
 
 // powercut is what all campaigns share.
@@ -53,7 +54,7 @@ func (r *powercut) campaign(mode string, cuts, positions, guests int) *campaign 
 // run makes the disk, and boots and cuts it; the boot behind the last cut shows what that one left. The error says that
 // it could not be finished; what it found is in the tally.
 func (c *campaign) run(ctx context.Context) error {
-	if err := makeImage(ctx, c.disk); err != nil {
+	if err := vm.MakeImage(ctx, c.disk, diskSize); err != nil {
 		return err
 	}
 	for boot := 1; boot <= c.cuts+1; boot++ {

@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
+
+	"gateway/test/vm"
 )
 
 // kernel is what boots the guest: Debian's kernel for arm64, its modules in the order in which they are loaded, and a
@@ -20,24 +19,10 @@ type kernel struct {
 // drivers are the modules that the guest asks for; what they need comes with them.
 var drivers = []string{"virtio_pci", "virtio_blk", "virtio_net", "ext4"}
 
-// tools names what the rig runs and the Debian package that has it.
-var tools = []struct{ program, pkg string }{
-	{"qemu-system-aarch64", "qemu-system-arm"}, {"mkfs.ext4", "e2fsprogs"}, {"e2fsck", "e2fsprogs"}, {"debugfs", "e2fsprogs"},
-	{"depmod", "kmod"}, {"modprobe", "kmod"}, {"apt-get", "apt"}, {"dpkg-deb", "dpkg"}, {"cp", "coreutils"},
-}
-
-// needTools names all that is missing. The folders of system programs are searched also where PATH leaves them out.
-func needTools() error {
-	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
-		return err
-	}
-	var missing []error
-	for _, t := range tools {
-		if _, err := exec.LookPath(t.program); err != nil {
-			missing = append(missing, fmt.Errorf("%s is missing: apt-get install %s", t.program, t.pkg))
-		}
-	}
-	return errors.Join(missing...)
+// tools names what the rig runs, by the Debian package that has it.
+var tools = map[string][]string{
+	"qemu-system-arm": {"qemu-system-aarch64"}, "e2fsprogs": {"mkfs.ext4", "e2fsck", "debugfs"},
+	"kmod": {"depmod", "modprobe"}, "apt": {"apt-get", "apt-cache"}, "dpkg": {"dpkg", "dpkg-deb"}, "coreutils": {"cp"},
 }
 
 // findKernel returns the kernel in the cache, fetched where it is not there yet.
@@ -81,90 +66,33 @@ func openKernel(dir string) (*kernel, error) {
 
 // fetchKernel leaves in work/done what openKernel wants.
 func fetchKernel(ctx context.Context, work string) error {
-	for _, sub := range []string{"state/lists/partial", "cache/archives/partial", "root", "done/modules"} {
-		if err := os.MkdirAll(filepath.Join(work, sub), 0o755); err != nil {
-			return err
-		}
-	}
-	// An apt of its own for the foreign architecture, over this system's package sources.
-	apt := []string{"-o", "Dir::State=" + work + "/state", "-o", "Dir::Cache=" + work + "/cache", "-o", "Dir::State::status=/dev/null",
-		"-o", "APT::Architecture=arm64", "-o", "APT::Architectures::=arm64", "-o", "APT::Sandbox::User=root", "-qq"}
-	_, _ = command(ctx, work, "apt-get", append(apt, "update")...) // some source may have nothing for arm64; the download tells
-	list, err := command(ctx, work, "apt-cache", append(apt, "depends", "linux-image-arm64")...)
-	if err != nil {
-		return err
-	}
-	_, after, found := strings.Cut(list, "Depends: linux-image-")
-	if !found {
-		return fmt.Errorf("the package sources of this system have no linux-image-arm64: %.300s", list)
-	}
-	version := strings.Fields(after)[0]
-	if _, err := command(ctx, work, "apt-get", append(apt, "download", "linux-image-"+version, "busybox-static")...); err != nil {
-		return err
-	}
-	packages, err := filepath.Glob(filepath.Join(work, "*.deb"))
-	if err != nil {
-		return err
-	}
-	for _, p := range packages {
-		if _, err := command(ctx, work, "dpkg-deb", "-x", p, "root"); err != nil {
-			return err
-		}
-	}
-	return pickFiles(ctx, work, version)
-}
-
-// pickFiles copies what the guest needs from work/root to work/done.
-func pickFiles(ctx context.Context, work, version string) error {
 	root := filepath.Join(work, "root")
-	if _, err := os.Stat(filepath.Join(root, "lib")); errors.Is(err, os.ErrNotExist) { // newer releases have /usr/lib alone
-		if err := os.Symlink("usr/lib", filepath.Join(root, "lib")); err != nil {
-			return err
-		}
-	}
-	if _, err := command(ctx, root, "depmod", "-b", root, version); err != nil {
+	if err := os.MkdirAll(filepath.Join(work, "done/modules"), 0o755); err != nil {
 		return err
 	}
-	copies := map[string]string{"boot/vmlinuz-" + version: "vmlinuz", "bin/busybox": "busybox"}
-	if _, err := os.Stat(filepath.Join(root, "bin/busybox")); err != nil {
-		delete(copies, "bin/busybox")
-		copies["usr/bin/busybox"] = "busybox"
+	apt, err := vm.NewApt(ctx, work, "arm64")
+	if err != nil {
+		return err
 	}
-	seen := map[string]bool{}
-	for _, driver := range drivers {
-		list, err := command(ctx, root, "modprobe", "-d", root, "-S", version, "--show-depends", driver)
-		if err != nil {
-			return err
-		}
-		for line := range strings.Lines(list) {
-			words := strings.Fields(line)
-			if len(words) < 2 || words[0] != "insmod" || seen[words[1]] { // "builtin" needs no file
-				continue
-			}
-			name, err := filepath.Rel(root, words[1])
-			if err != nil {
-				return err
-			}
-			copies[name] = fmt.Sprintf("modules/%02d-%s", len(seen), filepath.Base(name))
-			seen[words[1]] = true
-		}
+	version, err := apt.Kernel(ctx, "arm64")
+	if err != nil {
+		return err
+	}
+	if err := apt.Unpack(ctx, root, "linux-image-"+version, "busybox-static"); err != nil {
+		return err
+	}
+	modules, err := vm.Modules(ctx, root, version, drivers)
+	if err != nil {
+		return err
+	}
+	copies := map[string]string{filepath.Join(root, "boot/vmlinuz-"+version): "vmlinuz", vm.Busybox(root): "busybox"}
+	for i, file := range modules {
+		copies[file] = fmt.Sprintf("modules/%02d-%s", i, filepath.Base(file))
 	}
 	for from, to := range copies {
-		if _, err := command(ctx, root, "cp", "-L", from, filepath.Join(work, "done", to)); err != nil {
+		if _, err := vm.Command(ctx, root, "cp", "-L", from, filepath.Join(work, "done", to)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// command runs a program in dir and returns what it printed on standard output; the error has the rest.
-func command(ctx context.Context, dir, program string, args ...string) (string, error) {
-	var stderr strings.Builder
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir, cmd.Stderr = dir, &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return string(out), fmt.Errorf("%s: %w: %.500s %.500s", program, err, stderr.String(), out)
-	}
-	return string(out), nil
 }

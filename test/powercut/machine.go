@@ -13,6 +13,7 @@ import (
 	"gateway/internal/load/wire"
 	"gateway/test/powercut/found"
 	"gateway/test/rig"
+	"gateway/test/vm"
 )
 
 //go:embed guest.init
@@ -42,8 +43,8 @@ type machine struct {
 
 // bootFile packs the guest's root, once for all boots.
 func bootFile(ctx context.Context, k *kernel, dir string) (string, error) {
-	files := []file{{name: "bin", mode: folder}, {name: "modules", mode: folder}, {name: "init", mode: executable, data: guestInit},
-		{name: "gateway.yaml", mode: private, data: gatewayConfig}, {name: "users", mode: private, data: []byte(usersFile)}}
+	files := []vm.File{{Name: "bin", Mode: vm.Folder}, {Name: "modules", Mode: vm.Folder}, {Name: "init", Mode: vm.Executable, Data: guestInit},
+		{Name: "gateway.yaml", Mode: vm.Private, Data: gatewayConfig}, {Name: "users", Mode: vm.Private, Data: []byte(usersFile)}}
 	sources := map[string]string{"bin/busybox": k.busybox, "gateway": filepath.Join(dir, "gateway.arm64"), "guest": filepath.Join(dir, "guest.arm64")}
 	for _, m := range k.modules {
 		sources["modules/"+filepath.Base(m)] = m
@@ -54,13 +55,13 @@ func bootFile(ctx context.Context, k *kernel, dir string) (string, error) {
 		}
 	}
 	for name, path := range sources {
-		f, err := fromDisk(name, path)
+		f, err := vm.FromDisk(name, path)
 		if err != nil {
 			return "", err
 		}
 		files = append(files, f)
 	}
-	packed, err := initramfs(files)
+	packed, err := vm.Initramfs(files)
 	if err != nil {
 		return "", err
 	}

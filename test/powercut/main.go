@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"time"
+
+	"gateway/test/vm"
 )
 
 // errMissed says that a promise was not kept, or that the rig could not have told.
@@ -106,7 +108,7 @@ func verdict(gateway, careless, careful *tally) error {
 
 // prepare finds or fetches what the machine needs, and builds what runs in it.
 func (s *settings) prepare(ctx context.Context) (*powercut, error) {
-	if err := needTools(); err != nil {
+	if err := vm.Need(tools); err != nil {
 		return nil, err
 	}
 	k, err := findKernel(ctx)

@@ -1,4 +1,4 @@
-package main
+package vm
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 
 func TestMembersAreAligned(t *testing.T) {
 	t.Parallel()
-	packed, err := initramfs([]file{{name: "bin", mode: folder}, {name: "bin/x", mode: executable, data: []byte("hello")}})
+	packed, err := Initramfs([]File{{Name: "bin", Mode: Folder}, {Name: "bin/x", Mode: Executable, Data: []byte("hello")}})
 	if err != nil {
 		t.Fatal(err)
 	}
