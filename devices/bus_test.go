@@ -155,6 +155,42 @@ func TestAWaitBehindATransferThatHangsFindsTheBusStuck(t *testing.T) {
 	})
 }
 
+func TestChipsThatTakeTheirTimeMakeASoundOneNoFault(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowChip{took: i2cUsual} // as long as the kernel waits for a chip that does not answer
+		chips := map[uint16]fakeChip{0x76: bmp280(), 1: slow, 2: slow, 3: slow}
+		hw := hardware(t, t.TempDir(), map[string]transport{"1": &fakeBus{chips: chips}})
+		defer hw.Close()
+		d, err := NewSensor(Spec{Name: "probe", Type: "bmp280", Interval: 10 * time.Second}, hw, common())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := hw.bus("1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for addr := uint16(1); addr <= 3; addr++ {
+			all.Go(func() {
+				for ctx.Err() == nil {
+					if err := b.transfer(ctx, addr, []byte{0}, nil, i2cUsual); err != nil && ctx.Err() == nil {
+						t.Errorf("0x%02x: got %v", addr, err)
+					}
+				}
+			})
+		}
+		out := &fakeLog{}
+		run(t, d, out, time.Minute)
+		cancel()
+		all.Wait()
+		if faults, readings := out.all(EventFault), out.all(EventReading); len(faults) > 0 || len(readings) < 3 {
+			t.Errorf("got %d faults and %d readings, want no fault on a bus that three others keep busy", len(faults), len(readings))
+		}
+	})
+}
+
 func TestTheKernelsStructures(t *testing.T) {
 	t.Parallel()
 	word := unsafe.Sizeof(uintptr(0)) // struct i2c_msg and i2c_rdwr_ioctl_data end in, and begin with, a pointer

@@ -14,7 +14,7 @@ func driverSimulated() Driver {
 		Name: TypeSimulated, Title: "a made-up sensor, for demos and tests: a sine, a random walk, steps, faults on a schedule, or the lines of a file", Bus: BusNone,
 		Options: []string{"wave", "low", "high", "period", "seed", "quantity", "unit", "file"}, MinInterval: time.Millisecond, Timeout: time.Second,
 		quantities: simulatedQuantities, check: checkSimulated,
-		open: func(context.Context, *environment) (reader, error) { // NewSensor has one that keeps the waveform over faults
+		open: func(context.Context, *environment) (reader, error) { // NewSimulated has one that keeps the waveform over faults
 			return nil, errors.New("a simulated device is not opened")
 		},
 	}

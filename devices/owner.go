@@ -17,22 +17,25 @@ type owner struct {
 	once  sync.Once
 
 	mu      sync.Mutex
-	current *call // what run is at, nil if nothing
-	stuck   bool  // current has outlived the deadline of somebody
+	current *call         // what run is at, nil if nothing
+	since   time.Time     // when it began
+	stuck   bool          // current has outlived its deadline
+	jam     chan struct{} // closed when it does; a new one follows when it ends
 }
 
 // call is one use of what is owned. f runs on the owner's goroutine and must not touch what its caller owns: the caller may be gone.
 type call struct {
-	what  string
-	f     func() error
-	begun chan struct{} // closed by run when it takes the call
-	done  chan error    // has room for the one result
-	since time.Time
+	what    string
+	timeout time.Duration
+	f       func() error
+	begun   chan struct{}   // closed by run when it takes the call; jam is set then
+	jam     <-chan struct{} // the owner's
+	done    chan error      // has room for the one result
 }
 
 // newOwner starts the goroutine; close ends it.
 func newOwner(name string) *owner {
-	o := &owner{name: name, calls: make(chan *call), quit: make(chan struct{}), ended: make(chan struct{})}
+	o := &owner{name: name, calls: make(chan *call), quit: make(chan struct{}), ended: make(chan struct{}), jam: make(chan struct{})}
 	go o.run()
 	return o
 }
@@ -42,33 +45,56 @@ func (o *owner) run() {
 	for {
 		select {
 		case c := <-o.calls:
-			o.take(c)
-			c.done <- c.f()
-			o.take(nil)
+			late := time.AfterFunc(c.timeout, func() { o.outlived(c) })
+			o.begin(c)
+			err := c.f()
+			late.Stop()
+			o.end()
+			c.done <- err
 		case <-o.quit:
 			return
 		}
 	}
 }
 
-func (o *owner) take(c *call) {
+func (o *owner) begin(c *call) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.current, o.stuck = c, false
-	if c != nil {
-		c.since = time.Now()
-		close(c.begun)
+	o.current, o.since, c.jam = c, time.Now(), o.jam
+	close(c.begun)
+}
+
+func (o *owner) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.current = nil
+	if o.stuck {
+		o.stuck, o.jam = false, make(chan struct{})
 	}
 }
 
-// do has f run, and waits no longer than timeout for its turn and no longer than timeout for its end. Turns are given in the order in which they
-// were asked for, so a device with many transfers does not push out the others. what names the caller's chip.
+// outlived is for a call whose deadline is over.
+func (o *owner) outlived(c *call) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.current == c {
+		o.stuck = true
+		close(o.jam)
+	}
+}
+
+// turns is for how many deadlines a call waits for its turn: chips on the same bus that take theirs to the end must not make a sound one a fault.
+const turns = 5
+
+// do has f run, and waits no longer than timeout for its end once it runs. Turns are given in the order in which they were asked for, so a device with many
+// transfers does not push out the others. what names the caller's chip.
 func (o *owner) do(ctx context.Context, timeout time.Duration, what string, f func() error) error {
-	if err := o.stuckError(); err != nil {
+	jam, err := o.free()
+	if err != nil {
 		return err
 	}
-	c := &call{what: what, f: f, begun: make(chan struct{}), done: make(chan error, 1)}
-	timer := time.NewTimer(timeout)
+	c := &call{what: what, timeout: timeout, f: f, begun: make(chan struct{}), done: make(chan error, 1)}
+	timer := time.NewTimer(turns * timeout)
 	defer timer.Stop()
 	select {
 	case o.calls <- c:
@@ -76,43 +102,34 @@ func (o *owner) do(ctx context.Context, timeout time.Duration, what string, f fu
 		return ctx.Err()
 	case <-o.quit:
 		return fmt.Errorf("%s: %w", o.name, errClosed)
-	case <-timer.C:
-		if err := o.kept(timeout); err != nil {
+	case <-jam:
+		if _, err := o.free(); err != nil {
 			return err
 		}
-		return faultf(FaultStuck, "%s is busy: %s has waited %s for its turn", o.name, what, timeout)
+		return faultf(FaultStuck, "%s was stuck while %s waited for its turn", o.name, what)
+	case <-timer.C:
+		return faultf(FaultStuck, "%s is busy: %s has waited %s for its turn", o.name, what, turns*timeout)
 	}
 	<-c.begun
-	timer.Reset(timeout)
 	select {
 	case err := <-c.done:
 		return err
 	case <-ctx.Done(): // a device that is stopped says nothing about the bus
 		return ctx.Err()
-	case <-timer.C:
-		_ = o.kept(timeout) // the caller whose deadline it is says it in its own words
+	case <-c.jam:
 		return faultf(FaultStuck, "%s: no answer of %s within %s", o.name, what, timeout)
 	}
 }
 
-// kept marks the owner as stuck if it has been at one call for as long as that, and then says so.
-func (o *owner) kept(timeout time.Duration) error {
-	o.mu.Lock()
-	if o.current != nil && time.Since(o.current.since) >= timeout {
-		o.stuck = true
-	}
-	o.mu.Unlock()
-	return o.stuckError()
-}
-
-// stuckError is not nil while the goroutine is in a call that has outlived a deadline.
-func (o *owner) stuckError() error {
+// free returns what is closed when the owner gets stuck; or an error, when it is.
+func (o *owner) free() (jam <-chan struct{}, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.stuck {
-		return nil
+	if o.stuck {
+		kept := time.Since(o.since).Round(time.Millisecond)
+		return nil, faultf(FaultStuck, "%s is stuck: a transfer with %s has not returned for %s", o.name, o.current.what, kept)
 	}
-	return faultf(FaultStuck, "%s is stuck: a transfer with %s has not returned for %s", o.name, o.current.what, time.Since(o.current.since).Round(time.Millisecond))
+	return o.jam, nil
 }
 
 // close ends the goroutine and waits for it, but not for ever: what is in the kernel cannot be ended from outside.

@@ -32,8 +32,16 @@ type sensor struct {
 
 var _ Device = (*sensor)(nil)
 
-// NewSensor makes a sensor of the driver that spec.Type names. It touches no hardware: a sensor that is not there is a fault of a device that runs.
+// NewSensor makes a sensor of the driver that spec.Type names; hw may be nil for a simulated one. It touches no hardware: a sensor that is not there is a
+// fault of a device that runs.
 func NewSensor(spec Spec, hw *Hardware, c Common) (Device, error) {
+	if spec.Type == TypeSimulated {
+		return NewSimulated(spec, c)
+	}
+	return newSensor(spec, hw, c)
+}
+
+func newSensor(spec Spec, hw *Hardware, c Common) (*sensor, error) {
 	driver, ok := FindDriver(spec.Type)
 	if !ok {
 		return nil, fmt.Errorf("device %s: no driver %q", spec.Name, spec.Type)
@@ -68,11 +76,10 @@ func NewSensor(spec Spec, hw *Hardware, c Common) (Device, error) {
 // NewSimulated makes a sensor of a waveform or a file of JSON lines (see Spec.Wave). From there on it is a sensor as any other.
 func NewSimulated(spec Spec, c Common) (Device, error) {
 	spec.Type = TypeSimulated
-	d, err := NewSensor(spec, nil, c)
+	s, err := newSensor(spec, nil, c)
 	if err != nil {
 		return nil, err
 	}
-	s := d.(*sensor)
 	if spec.Wave != WaveReplay {
 		s.open = newWave(&s.spec).reader
 		return s, nil

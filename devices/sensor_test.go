@@ -131,7 +131,7 @@ func TestWhatIsReported(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &script{read: func(n int) ([]Reading, error) {
-				pass(time.Duration(n%3) * time.Millisecond) // a bus is not always as fast
+				pass(time.Duration(n%4) * time.Millisecond) // a bus is not always as fast
 				return both2(values[n], 40), nil
 			}}
 			c.spec.Interval = time.Second
@@ -150,6 +150,18 @@ func TestWhatIsReported(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAQuantityThatComesOrGoesIsAChange(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{read: func(n int) ([]Reading, error) { return both2(20, 40)[:2-n/2%2], nil }}
+		out := &fakeLog{}
+		run(t, scripted(t, Spec{Interval: time.Second, Report: ReportChanged}, s), out, 5500*time.Millisecond)
+		if got := len(out.all(EventReading)); got != 3 {
+			t.Errorf("got %d events, want 3: both, one, both", got)
+		}
+	})
 }
 
 func TestValuesAreCalibratedWithoutNewDigits(t *testing.T) {
@@ -250,12 +262,17 @@ func TestAFaultIsToldOnceAndProbedLessAndLess(t *testing.T) {
 		pass(2 * time.Minute)
 		stop()
 		last := 10 * time.Second // of the read that failed
+		jitter := false
 		for i, at := range attempts {
 			most := min(time.Second<<i, time.Minute)
 			if gap := at - last; gap < most/2 || gap > most+time.Millisecond {
 				t.Errorf("attempt %d came %s after the one before, want %s to %s", i, gap, most/2, most)
 			}
+			jitter = jitter || at-last < most
 			last = at
+		}
+		if !jitter {
+			t.Errorf("attempts at %v: want jitter", attempts)
 		}
 		if got := d.Status(); got.Missed != 0 {
 			t.Errorf("got %+v, want no missed readings: a fault has events of its own", got)
