@@ -155,7 +155,7 @@ func TestSimOverrun(t *testing.T) {
 func TestSimDebounce(t *testing.T) {
 	s := openSim(t)
 	s.pull(t, 1, false)
-	l := s.open(t, 1, Config{Edge: gpio.BothEdges, Pull: gpio.PullNoChange, Debounce: 50 * time.Millisecond})
+	l := s.open(t, 1, Config{Edge: gpio.BothEdges, Pull: gpio.PullNoChange, Debounce: 50 * time.Millisecond, Buffer: MaxBuffer})
 	for range 10 { // ten times it bounces, and then holds
 		for i := range 8 {
 			s.pull(t, 1, i%2 == 0)
