@@ -68,6 +68,7 @@ func rows() []row {
 		{"flash", func(ctx context.Context, b *bench) ([]line, error) { return b.flash(ctx) }},
 		{"wear", func(ctx context.Context, b *bench) ([]line, error) { return b.wearTables(ctx) }},
 		{"delivery", func(ctx context.Context, b *bench) ([]line, error) { return b.delivery(ctx) }},
+		{"devices", func(ctx context.Context, b *bench) ([]line, error) { return b.devices(ctx) }},
 		{"size", func(ctx context.Context, b *bench) ([]line, error) { return b.size(ctx) }},
 	}
 }
