@@ -97,7 +97,7 @@ func (p *pumpWorld) starts(ctx context.Context) (string, error) {
 func (p *pumpWorld) send(do string, expiry time.Time) (id string, err error) {
 	p.sent++
 	id = fmt.Sprintf("command-%d", p.sent)
-	event := map[string]string{"specversion": "1.0", "id": id, "source": "//rig/commander", "type": "command", "subject": "commands/pump",
+	event := map[string]string{"specversion": "1.0", "id": id, "source": "//commander/rig", "type": "command", "subject": "commands/pump",
 		"datacontenttype": "application/json", "data": do}
 	if !expiry.IsZero() {
 		event["expirytime"] = expiry.UTC().Format(time.RFC3339)
