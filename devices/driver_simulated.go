@@ -34,8 +34,8 @@ func checkSimulated(s *Spec) error {
 	if !(s.High > s.Low) || math.IsInf(s.High-s.Low, 0) {
 		return fmt.Errorf("low %v and high %v: want a low below a high", s.Low, s.High)
 	}
-	if s.Period <= 0 {
-		return fmt.Errorf("period %s: want more than none", s.Period)
+	if s.Period <= 0 || s.Period > 366*24*time.Hour {
+		return fmt.Errorf("period %s: want more than none, and no more than a year", s.Period)
 	}
 	return nil
 }

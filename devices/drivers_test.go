@@ -379,6 +379,9 @@ func TestABusyChipIsNotWaitedForForEver(t *testing.T) {
 	if got := readOne(t, Spec{Type: "bmp280"}, b); got["class"] != FaultStuck {
 		t.Errorf("got %v, want a fault of class stuck", got)
 	}
+	if got := b.count(); got > 10*maxTransfers { // in the few attempts of 50 s
+		t.Errorf("got %d transfers, want about %d an attempt", got, maxTransfers)
+	}
 }
 
 func TestTheTableOfDriversIsWhole(t *testing.T) {

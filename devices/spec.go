@@ -33,12 +33,12 @@ type Spec struct {
 	Bus     string
 	Address int
 	Probe   string
-	// Average is how many reads make a reading. Report is ReportAlways, ReportChanged or ReportDeadband; with the last two, a reading is reported after
+	// Average is how many reads make a reading, which is their median. Report is ReportAlways, ReportChanged or ReportDeadband; with the last two, a reading is reported after
 	// Heartbeat all the same, if that is not 0.
 	Average   int
 	Report    string
 	Heartbeat time.Duration
-	// Timeout bounds each transfer.
+	// Timeout bounds each transfer; 0: as long as is usual for the driver.
 	Timeout time.Duration
 	// Adjust calibrates and bounds quantities.
 	Adjust []Adjust
