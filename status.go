@@ -147,7 +147,7 @@ type DeviceStatus struct {
 	Value string    `json:"value,omitempty"`
 	At    time.Time `json:"at,omitzero"`
 	// Events counts what it appended, Reads reads and edges, Faults how often it failed after it had worked, and Missed edges that the kernel had
-	// no room for. Reads that were not reported because nothing had changed are Quiet.
+	// no room for, or readings that were skipped because one took too long or the log was full. Reads that were not reported because nothing had changed are Quiet.
 	Events uint64 `json:"events"`
 	Reads  uint64 `json:"reads"`
 	Quiet  uint64 `json:"quiet"`

@@ -79,7 +79,26 @@ func Check(specs []Spec) (wrong []SpecError) {
 		}
 		wrong = append(wrong, SpecError{at, err})
 	}
-	return append(wrong, checkPins(specs)...)
+	return append(append(wrong, checkPins(specs)...), checkChips(specs)...)
+}
+
+// checkChips finds chips and probes that two devices have.
+func checkChips(specs []Spec) (wrong []SpecError) {
+	taken := map[string]int{}
+	for i := range specs {
+		s := &specs[i]
+		d, ok := FindDriver(s.Type)
+		if !ok || d.Bus != BusI2C && d.Bus != BusWire {
+			continue
+		}
+		at := d.where(s)
+		if first, twice := taken[at]; twice {
+			wrong = append(wrong, SpecError{i, fmt.Errorf("%s is that of %q too", at, specs[first].Name)})
+			continue
+		}
+		taken[at] = i
+	}
+	return wrong
 }
 
 // check is for what is no output.
