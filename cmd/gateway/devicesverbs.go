@@ -26,7 +26,30 @@ func newDevices(std streams) *cobra.Command {
 		Short: "Find pins, buses and probes, watch them, and set outputs by hand",
 		Args:  noVerb, RunE: showHelp,
 	}
-	cmd.AddCommand(newListDrivers(std), newDevicesWatch(std), newDevicesSet(std))
+	cmd.AddCommand(newDevicesScan(std), newListDrivers(std), newDevicesWatch(std), newDevicesSet(std))
+	return cmd
+}
+
+func newDevicesScan(std streams) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "scan",
+		Short: "Find GPIO chips, I2C chips and 1-Wire probes, and print the lines for the configuration",
+		Long: `Finds GPIO chips with their lines, the addresses that answer on I2C buses and what they may be, 1-Wire probes and the board's own sensors, and prints the
+lines for the configuration. It needs no gateway. On I2C it reads one byte from each address; what a running gateway does there waits meanwhile.`,
+		Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: action(func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			found := devices.Scan(ctx, devices.HardwareOptions{})
+			if asJSON {
+				return writeJSON(std.out, found)
+			}
+			_, err := io.WriteString(std.out, found.Text())
+			return err
+		}),
+	}
+	addJSON(cmd, &asJSON)
 	return cmd
 }
 

@@ -72,7 +72,7 @@ func playEdges(ctx context.Context, l *lab) (string, error) {
 			return strings.Join(numbers, "; "), fmt.Errorf("%s: want all %d edges", burst.what, made.Edges)
 		case burst.stalled && overrun == 0:
 			return strings.Join(numbers, "; "), fmt.Errorf("%s: nothing was lost, so nothing is proved", burst.what)
-		case int(after.last-before.last) != made.Edges:
+		case !burst.lossy && int(after.last-before.last) != made.Edges: // faster than that the emulator may make one of two, which nobody can know
 			return strings.Join(numbers, "; "), fmt.Errorf("%s: the kernel numbered %d edges of %d: the machine made one of two", burst.what, after.last-before.last, made.Edges)
 		}
 	}
@@ -128,13 +128,13 @@ func (w *world) sees(ctx context.Context, made time.Duration) error {
 
 // playDebounce presses a bouncing contact: each press and each release is one event.
 func playDebounce(ctx context.Context, l *lab) (string, error) {
-	w, err := doorWorld(ctx, l, arm64(), "debounce", ", debounce: 5ms")
+	w, err := doorWorld(ctx, l, arm64(), "debounce", ", debounce: 40ms")
 	if err != nil {
 		return "", err
 	}
 	defer w.close(ctx)
 	const presses, bounces = 100, 4
-	made, err := w.edges(ctx, talk.Train{Line: "GPIO17", Count: presses, Period: 100 * time.Millisecond, Bounces: bounces, BouncePeriod: 300 * time.Microsecond})
+	made, err := w.edges(ctx, talk.Train{Line: "GPIO17", Count: presses, Period: 150 * time.Millisecond, Bounces: bounces, BouncePeriod: 300 * time.Microsecond})
 	if err != nil {
 		return "", err
 	}
