@@ -98,7 +98,7 @@ func TestSimEdges(t *testing.T) {
 	go func() {
 		for i := range n {
 			s.pull(t, 0, i%2 == 0)
-			time.Sleep(5 * time.Millisecond) // the wave that is measured
+			<-time.After(5 * time.Millisecond) // the wave that is measured
 		}
 	}()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -128,7 +128,7 @@ func TestSimOverrun(t *testing.T) {
 	const n = 501 // the last one is read after the others, so that it is told
 	for i := range n - 1 {
 		s.pull(t, 0, i%2 == 0)
-		time.Sleep(time.Millisecond) // the wave
+		<-time.After(time.Millisecond) // the wave
 	}
 	buf := make([]Event, MaxBuffer)
 	received, err := l.Events(t.Context(), buf)
@@ -159,12 +159,12 @@ func TestSimDebounce(t *testing.T) {
 	for range 10 { // ten times it bounces, and then holds
 		for i := range 8 {
 			s.pull(t, 1, i%2 == 0)
-			time.Sleep(2 * time.Millisecond) // the wave
+			<-time.After(2 * time.Millisecond) // the wave
 		}
 		s.pull(t, 1, true)
-		time.Sleep(150 * time.Millisecond)
+		<-time.After(150 * time.Millisecond)
 		s.pull(t, 1, false)
-		time.Sleep(150 * time.Millisecond)
+		<-time.After(150 * time.Millisecond)
 	}
 	buf := make([]Event, 100)
 	n, err := l.Events(t.Context(), buf)
@@ -221,7 +221,8 @@ func TestSimOutput(t *testing.T) {
 func TestSimPin(t *testing.T) {
 	s := openSim(t)
 	s.pull(t, 6, true)
-	p := s.open(t, 6, Config{Pull: gpio.PullNoChange}).Pin()
+	l := s.open(t, 6, Config{Pull: gpio.PullNoChange})
+	p := l.Pin()
 	trace := startTrace(t)
 	if err := p.Out(gpio.High); err != nil || s.value(t, 6) != "1" || p.Read() != gpio.High {
 		t.Errorf("got %v and %s on the wire, want high", err, s.value(t, 6))
@@ -231,8 +232,8 @@ func TestSimPin(t *testing.T) {
 			t.Errorf("it was driven low: %q", trace.levels(t))
 		}
 	}
-	if err := p.In(gpio.PullNoChange, gpio.BothEdges); err != nil || p.Function() != "In" {
-		t.Errorf("got %v, %s; want an input", err, p.Function())
+	if err := p.In(gpio.PullNoChange, gpio.BothEdges); err != nil || l.configured().Output {
+		t.Errorf("got %v, %+v; want an input", err, l.configured())
 	}
 }
 

@@ -15,7 +15,11 @@ func playSensors(ctx context.Context, l *lab) (string, error) {
 	chips := simChips()
 	var lines []string
 	for _, c := range chips {
-		lines = append(lines, fmt.Sprintf("{name: %s, type: %s, bus: \"%d\", address: 0x%02x, interval: 1s%s}", c.driver, c.driver, c.bus, c.addr, c.more))
+		interval := "1s"
+		if c.driver == "scd4x" { // it measures every five
+			interval = "5s"
+		}
+		lines = append(lines, fmt.Sprintf("{name: %s, type: %s, bus: \"%d\", address: 0x%02x, interval: %s%s}", c.driver, c.driver, c.bus, c.addr, interval, c.more))
 	}
 	w, err := l.prepare(ctx, arm64(), "sensors", func(url string) []string {
 		return []string{devices(lines...), section("forwarders", []string{cloud(url)})}
