@@ -110,8 +110,8 @@ func (a *agent) i2c(ctx context.Context, bus, addr int, write []byte, n int) ([]
 }
 
 // start starts a program in the background; its output goes to the file log.
-func (a *agent) start(ctx context.Context, name, log string, env []string, args ...string) error {
-	_, err := a.do(ctx, talk.Request{Verb: talk.Start, Name: name, Path: log, Env: env, Args: args}, nil)
+func (a *agent) start(ctx context.Context, name, log string, keep bool, args ...string) error {
+	_, err := a.do(ctx, talk.Request{Verb: talk.Start, Name: name, Path: log, Keep: keep, Args: args}, nil)
 	return err
 }
 

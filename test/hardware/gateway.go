@@ -35,6 +35,7 @@ type gateway struct {
 	program string // "" stands for /gateway
 	config  string
 	name    string // of its log on the host
+	keep    bool   // its descriptors are kept over restarts
 }
 
 // configuration is the text of the configuration file: devices, forwarders and sources are sections of YAML, or "".
@@ -68,7 +69,7 @@ func (g *gateway) configure(ctx context.Context) error {
 
 // start starts it and waits until its broker answers, which is after its log is open. The devices' sources start at the same time.
 func (g *gateway) start(ctx context.Context) error {
-	if err := g.m.start(ctx, "gateway", gatewayLog, nil, g.program, "run", "--config", gatewayConfig); err != nil {
+	if err := g.m.start(ctx, "gateway", gatewayLog, g.keep, g.program, "run", "--config", gatewayConfig); err != nil {
 		return err
 	}
 	ended := make(chan struct{})

@@ -16,6 +16,7 @@ func scenarios() []scenario {
 		{"sensors", "each I2C driver: right, unplugged, hung, garbled, back", playSensors, usual},
 		{"probes", "DS18B20: right, unplugged, garbled, shorted, back", playProbes, usual},
 		{"outputs", "commands in order and once, expired ones refused, no glitch", playOutputs, usual},
+		{"restarts", "the line of an output is kept over restarts, on and untouched", playRestarts, usual},
 		{"arms", "ARMv6 and ARMv7 builds: qemu-user, 64-bit kernel, 32-bit kernel", playArms, time.Hour},
 		{"whole", "edge, flash, line cut, power cut, reboot, upstream once", playWhole, usual},
 	}

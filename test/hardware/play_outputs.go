@@ -182,6 +182,9 @@ func (p *pumpWorld) refuses(ctx context.Context) (string, error) {
 	return "refused as expired, the line untouched", err
 }
 
+// noExpiry is that of a command that never expires.
+var noExpiry time.Time
+
 // on switches the pump on.
 func (p *pumpWorld) on(ctx context.Context) error {
 	id, err := p.send("on", time.Time{})

@@ -192,7 +192,7 @@ func lookAtProbes(ctx context.Context, m *machine) (string, error) {
 
 // lookAtProcesses starts and kills a program, and cuts the power: what was synced is there, the rest is not.
 func lookAtProcesses(ctx context.Context, m *machine) (string, error) {
-	if err := m.start(ctx, "sleeper", "/tmp/sleeper.log", nil, "/bin/sleep", "1000"); err != nil {
+	if err := m.start(ctx, "sleeper", "/tmp/sleeper.log", false, "/bin/sleep", "1000"); err != nil {
 		return "", err
 	}
 	if err := m.kill(ctx, "sleeper"); err != nil {

@@ -16,6 +16,7 @@ type agent struct {
 
 	mu      sync.Mutex // guards what follows
 	running map[string]*process
+	stores  map[string]*store
 }
 
 // answer does what a request asks for and sends the last reply.

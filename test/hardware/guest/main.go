@@ -33,7 +33,7 @@ func serve() error {
 		return err
 	}
 	defer file.Close()
-	a := &agent{port: talk.NewPort(file), running: map[string]*process{}}
+	a := &agent{port: talk.NewPort(file), running: map[string]*process{}, stores: map[string]*store{}}
 	fmt.Println("AGENT-READY")
 	for {
 		var r talk.Request

@@ -82,6 +82,11 @@ func (a *agent) start(r *talk.Request) (talk.Reply, error) {
 	}
 	defer out.Close()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, out, out
+	if s, err := a.keeping(r); err != nil {
+		return talk.Reply{}, err
+	} else if s != nil {
+		s.hand(cmd)
+	}
 	if err := cmd.Start(); err != nil {
 		return talk.Reply{}, err
 	}

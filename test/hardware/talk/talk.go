@@ -43,6 +43,7 @@ type Request struct {
 	Args []string `json:",omitempty"`
 	Env  []string `json:",omitempty"`
 	Dir  string   `json:",omitempty"`
+	Keep bool     `json:",omitempty"` // Start: keep the program's descriptors over its restarts, as systemd does
 
 	Path   string `json:",omitempty"`
 	Data   []byte `json:",omitempty"` // of Write, of an I2C transfer, or for the standard input
