@@ -4,9 +4,20 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"gateway/test/hardware/talk"
 )
+
+// subscribed waits until the gateway takes commands from the upstream.
+func (w *world) subscribed(ctx context.Context) error {
+	return eventually(ctx, arrivalPatience, func() error {
+		if text := w.gateway.tail(ctx); !strings.Contains(text, "source connected") {
+			return fmt.Errorf("the source has no connection: %s", text)
+		}
+		return nil
+	})
+}
 
 // playRestarts has the line of an output kept over restarts, as systemd keeps it: whatever ends the gateway, the pump goes on, and its line is not touched.
 func playRestarts(ctx context.Context, l *lab) (string, error) {
@@ -28,6 +39,9 @@ func playRestarts(ctx context.Context, l *lab) (string, error) {
 		return "", err
 	}
 	if err := w.gateway.start(ctx); err != nil {
+		return "", err
+	}
+	if err := w.subscribed(ctx); err != nil { // a broker keeps nothing for whom it does not know yet
 		return "", err
 	}
 	if err := p.on(ctx); err != nil {
