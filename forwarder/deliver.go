@@ -45,7 +45,8 @@ func (l *lane) deliver(ctx, sending context.Context, entries []gateway.Entry) er
 
 // step sends a part of the batch, as soon as it may, or sets aside what is not to be sent at all. Its error is the log's.
 func (l *lane) step(ctx, sending context.Context, b *batch) error {
-	n, dead := l.unwanted(b)
+	now := l.now()
+	n, dead := l.unwanted(b, now)
 	if n > 0 {
 		return l.settle(ctx, b, n, dead)
 	}
@@ -56,8 +57,8 @@ func (l *lane) step(ctx, sending context.Context, b *batch) error {
 	if n = l.job.throttle(ctx, n); n == 0 {
 		return nil
 	}
-	for l.afford(ctx, b, n) && l.f.gate.enter(ctx, l.place, l.track.priority, l.trial.on()) {
-		n, paid := l.pay(ctx, b, n)
+	for l.afford(ctx, b, n, now) && l.f.gate.enter(ctx, l.place, l.track.priority, l.trial.on()) {
+		n, paid := l.pay(ctx, b, n, now)
 		if n == 0 { // another lane was faster
 			l.f.gate.leave(l.place)
 			continue
@@ -241,9 +242,8 @@ func (l *lane) failed(cause error) {
 }
 
 // unwanted is how many of the batch, from the first on, are not to be sent at all: what has expired, and what no month's budget has room for. All of
-// them are dead.
-func (l *lane) unwanted(b *batch) (n int, dead []casualty) {
-	now := l.now()
+// them are dead. now is that of the lane (see now).
+func (l *lane) unwanted(b *batch, now time.Time) (n int, dead []casualty) {
 	for n < len(b.matched) {
 		err := l.f.tooMuch(&b.matched[n], l.track.priority)
 		if !now.IsZero() && b.expired(n, now) {

@@ -50,11 +50,11 @@ type bill struct {
 }
 
 // afford waits until the first n events of the batch, or at least one, are within the budget; false if ctx ended.
-func (l *lane) afford(ctx context.Context, b *batch, n int) bool {
+func (l *lane) afford(ctx context.Context, b *batch, n int, now time.Time) bool {
 	f := l.f
 	for !f.spent.free() {
 		f.mu.Lock()
-		_, _, wait, why := l.price(b, n)
+		_, _, wait, why := l.price(b, n, now)
 		if wait > 0 && why != "" {
 			f.hold(why)
 		}
@@ -71,13 +71,13 @@ func (l *lane) afford(ctx context.Context, b *batch, n int) bool {
 
 // pay takes the first n events of the batch, or as many as are within the budget, off it, and returns how many they are, and what they cost. 0: none is within
 // the budget any more.
-func (l *lane) pay(ctx context.Context, b *batch, n int) (int, bill) {
+func (l *lane) pay(ctx context.Context, b *batch, n int, now time.Time) (int, bill) {
 	f := l.f
 	if f.spent.free() {
 		return n, bill{}
 	}
 	f.mu.Lock()
-	n, due, wait, _ := l.price(b, n)
+	n, due, wait, _ := l.price(b, n, now)
 	if wait > 0 {
 		f.mu.Unlock()
 		return 0, bill{}
@@ -90,9 +90,9 @@ func (l *lane) pay(ctx context.Context, b *batch, n int) (int, bill) {
 }
 
 // price is how many of the first n events may be sent together, what they cost, and how long until that is within the budget, and what for. f.mu is held.
-func (l *lane) price(b *batch, n int) (count int, due bill, wait time.Duration, why string) {
+func (l *lane) price(b *batch, n int, now time.Time) (count int, due bill, wait time.Duration, why string) {
 	late := l.late(b)
-	count, due = l.f.within(b, n, late, l.track.priority, l.now())
+	count, due = l.f.within(b, n, late, l.track.priority, now)
 	wait, why = l.f.spent.wait(due.bytes, due.events, late, l.track.priority, time.Now())
 	return count, due, wait, why
 }

@@ -218,13 +218,26 @@ func (s *screen) source(f *gateway.SourceStatus, now time.Time) {
 	}
 }
 
+// devicesShown is how many devices fit on a screen with the rest: where there are more, those that work are counted.
+const devicesShown = 8
+
 // devices shows a line for each, and what is wrong with those that do not work.
 func (s *screen) devices(list []gateway.DeviceStatus, now time.Time) {
+	if len(list) == 0 {
+		return
+	}
+	s.b.WriteByte('\n')
+	if len(list) > devicesShown {
+		all := len(list)
+		list = slices.DeleteFunc(slices.Clone(list), func(d gateway.DeviceStatus) bool { return d.State == gateway.DeviceOK })
+		s.line("devices", "%d of %d work; --json has them all", all-len(list), all)
+		if more := len(list) - devicesShown; more > 0 {
+			list = list[:devicesShown]
+			s.line("", "%d that do not are not shown", more)
+		}
+	}
 	for i := range list {
 		d := &list[i]
-		if i == 0 {
-			s.b.WriteByte('\n')
-		}
 		what := d.Value
 		if d.State != gateway.DeviceOK {
 			what = fmt.Sprintf("%s since %s (%s)", strings.ToUpper(d.State), clockTime(d.Since), ageText(now.Sub(d.Since)))
@@ -234,8 +247,10 @@ func (s *screen) devices(list []gateway.DeviceStatus, now time.Time) {
 			s.line("", "%s", d.Fault)
 		}
 		var counts some
-		counts.add(d.Missed, "edges missed")
-		counts.add(d.Faults, "faults")
+		if d.Faults > 0 {
+			counts = append(counts, count(d.Faults, "fault"))
+		}
+		counts.add(d.Missed, "missed")
 		if len(counts) > 0 {
 			s.line("", "%s", strings.Join(counts, ", "))
 		}

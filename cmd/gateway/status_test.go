@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,12 +70,26 @@ func TestStatusScreens(t *testing.T) {
 			{ID: "2", State: gateway.ReplayRunning, Replay: gateway.Replay{From: 100, To: 2000, Match: []string{"hall/#"}}, At: 1500, Delivered: 1300, Skipped: 100},
 		},
 	}}
+	board, many := *quiet.Status, *quiet.Status
+	board.Devices = []gateway.DeviceStatus{
+		{Name: "climate", Type: "bme280", Where: "i2c-1 0x76", State: gateway.DeviceOK, Value: "21.5 Cel, 40 %, 1006.53 hPa", Faults: 1},
+		{Name: "boiler", Type: "ds18b20", Where: "1-Wire 28-0000a1b2c300", State: gateway.DeviceFault, Since: at.Add(-time.Hour), Fault: "nothing was read: is it unplugged?\x1b[2J", Faults: 3},
+		{Name: "water", Type: "gpio_counter", Where: "GPIO27", State: gateway.DeviceOK, Value: "1234.5 L", Missed: 7},
+		{Name: "pump", Type: "gpio_output", Where: "GPIO22", State: gateway.DeviceStarting, Since: at},
+	}
+	for i := range 30 {
+		d := gateway.DeviceStatus{Name: fmt.Sprint("probe-", i), Type: "ds18b20", State: gateway.DeviceOK, Where: "1-Wire"}
+		if i%3 == 0 {
+			d.State, d.Since = gateway.DeviceFault, at.Add(-time.Minute)
+		}
+		many.Devices = append(many.Devices, d)
+	}
 	full, disk, failed := *quiet.Status, *quiet.Status, *quiet.Status
 	full.Log.Full, full.Log.FullReason, full.Log.Last = true, gateway.FullSize, 1
 	disk.Log.Full, disk.Log.FullReason, disk.Log.Clock = true, gateway.FullDisk, gateway.ClockStatus{Ahead: 90 * time.Minute, Now: at}
 	failed.Log.Failed, failed.Log.Wear = "the log stopped: sync: input/output error", gateway.WearStatus{Written: 1000, PerDay: 1 << 20}
 	for name, a := range map[string]statusAnswer{
-		"quiet": quiet, "busy": busy, "lanes": {DataDir: "data", Status: &lanes}, "full": {DataDir: "data", Status: &full}, "disk": {DataDir: "data", Status: &disk}, "failed": {DataDir: "data", Status: &failed},
+		"quiet": quiet, "busy": busy, "lanes": {DataDir: "data", Status: &lanes}, "board": {DataDir: "data", Status: &board}, "many": {DataDir: "data", Status: &many}, "full": {DataDir: "data", Status: &full}, "disk": {DataDir: "data", Status: &disk}, "failed": {DataDir: "data", Status: &failed},
 	} {
 		got := statusScreen(&a, at)
 		for _, line := range strings.Split(got, "\n") {
