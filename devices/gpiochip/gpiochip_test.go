@@ -120,7 +120,8 @@ func pipeLine(t *testing.T) (l *Line, w *os.File) {
 	if err := unix.Pipe2(fds[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
-	l = &Line{name: "line 1 of a pipe", file: os.NewFile(uintptr(fds[0]), "pipe")}
+	l = newLine(fds[0], 1, "line 1 of a pipe", Config{Edge: gpio.BothEdges})
+	l.call = (&fakeRequest{}).call
 	w = os.NewFile(uintptr(fds[1]), "pipe")
 	t.Cleanup(func() { _, _ = l.Close(), w.Close() })
 	return l, w

@@ -1,12 +1,9 @@
 package gpiochip
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,10 +17,20 @@ type Line struct {
 	name   string
 	number int
 	file   *os.File
-	buf    []byte // of Events
+	// call is an ioctl on the request.
+	call func(request uint, arg unsafe.Pointer) error
+	buf  []byte // of Events
+	pin  *pin
 
 	mu     sync.Mutex // guards what follows
 	config Config
+}
+
+// newLine owns fd, which does not block: so Go's poller has it, and Close and the end of a context end a read.
+func newLine(fd, number int, name string, c Config) *Line {
+	l := &Line{name: name, number: number, file: os.NewFile(uintptr(fd), name), config: c}
+	l.call, l.pin = l.ioctl, newPin(l, c)
+	return l
 }
 
 // Now is the clock of Event.At: CLOCK_MONOTONIC.
@@ -58,7 +65,7 @@ func Open(path string, offset int, c Config) (l *Line, err error) {
 		return nil, errors.Join(fmt.Errorf("line %d of %s: %w", offset, path, err), unix.Close(int(r.fd)))
 	}
 	name := fmt.Sprintf("line %d of %s", offset, path)
-	return &Line{name: name, number: offset, file: os.NewFile(uintptr(r.fd), name), config: c}, nil
+	return newLine(int(r.fd), offset, name, c), nil
 }
 
 // requestError says what a refused request means.
@@ -80,49 +87,27 @@ func requestError(f *os.File, offset int, c *Config, err error) error {
 	return err
 }
 
-// lineInode is what the descriptor of a line request is called in /proc.
-const lineInode = "anon_inode:gpio-line"
-
-// Adopt takes over a request that was kept over a restart: the level of the line does not change. c is how it was requested. On an error f is closed.
-func Adopt(f *os.File, c Config) (l *Line, err error) {
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close())
-		}
-	}()
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("take over %s: %w", f.Name(), err)
-	}
-	name := f.Name()
-	if what, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err != nil || what != lineInode {
-		return nil, errors.Join(fmt.Errorf("take over %s: it is %q (%v), not a GPIO line", name, what, err), unix.Close(fd)) //nolint:errorlint // both are told
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, errors.Join(fmt.Errorf("take over %s: %w", name, err), unix.Close(fd))
-	}
-	l = &Line{name: name, number: -1, file: os.NewFile(uintptr(fd), name), config: c}
-	if _, err := l.Level(); err != nil {
-		return nil, errors.Join(fmt.Errorf("take over %s: %w", name, err), l.Close())
-	}
-	return l, f.Close()
-}
-
-// control calls an ioctl of the line. The descriptor stays as it is: File.Fd would make it block.
-func (l *Line) control(request uint, arg unsafe.Pointer) error {
+// ioctl leaves the descriptor as it is: File.Fd would make it block.
+func (l *Line) ioctl(request uint, arg unsafe.Pointer) error {
 	conn, err := l.file.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var failed error
 	if err := conn.Control(func(fd uintptr) { failed = ioctl(fd, request, arg) }); err != nil {
+		return fmt.Errorf("%w: %w", os.ErrClosed, err)
+	}
+	return failed
+}
+
+// control is an ioctl whose error says what it means, and of which line.
+func (l *Line) control(request uint, arg unsafe.Pointer) error {
+	err := l.call(request, arg)
+	if errors.Is(err, unix.ENODEV) {
+		err = fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", l.name, err)
-	}
-	if errors.Is(failed, unix.ENODEV) {
-		failed = fmt.Errorf("%w: %w", ErrGone, failed)
-	}
-	if failed != nil {
-		return fmt.Errorf("%s: %w", l.name, failed)
 	}
 	return nil
 }
@@ -176,47 +161,6 @@ func (l *Line) Close() error {
 		return err
 	}
 	return nil
-}
-
-// longAgo is a deadline that has passed.
-var longAgo = time.Unix(1, 0)
-
-// Events waits for edges and fills buf; it returns at least one. The error is ctx's, or wraps ErrGone, os.ErrClosed, or what the kernel said.
-func (l *Line) Events(ctx context.Context, buf []Event) (int, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	if err := l.file.SetReadDeadline(time.Time{}); err != nil {
-		return 0, fmt.Errorf("%s: %w: %w", l.name, os.ErrClosed, err)
-	}
-	stop := context.AfterFunc(ctx, func() { _ = l.file.SetReadDeadline(longAgo) }) // a line that is closed needs none
-	defer stop()
-	if need := len(buf) * eventSize; len(l.buf) < need {
-		l.buf = make([]byte, need)
-	}
-	n, err := l.file.Read(l.buf[:len(buf)*eventSize])
-	switch {
-	case ctx.Err() != nil && n <= 0:
-		return 0, ctx.Err()
-	case errors.Is(err, unix.ENODEV) || errors.Is(err, io.EOF):
-		return 0, fmt.Errorf("%s: %w: %w", l.name, ErrGone, err)
-	case err != nil:
-		return 0, fmt.Errorf("%s: %w", l.name, err)
-	case n%eventSize != 0:
-		return 0, fmt.Errorf("%s: the kernel gave %d bytes, an event has %d", l.name, n, eventSize)
-	}
-	return parseEvents(l.buf[:n], buf), nil
-}
-
-// parseEvents reads what the kernel wrote.
-func parseEvents(raw []byte, buf []Event) (n int) {
-	for chunk := range slices.Chunk(raw, eventSize) {
-		var e lineEvent
-		copy(unsafe.Slice((*byte)(unsafe.Pointer(&e)), eventSize), chunk)
-		buf[n] = Event{Rising: e.id == eventRising, At: time.Duration(e.timestamp), Sequence: e.lineSeq}
-		n++
-	}
-	return n
 }
 
 // String is where the line is.
