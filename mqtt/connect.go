@@ -208,6 +208,7 @@ func (c *conn) answer(version byte, err error) {
 func (c *conn) adopt(pk *packets.Packet) {
 	c.log = c.log.With("client", c.id)
 	c.mapper = newMapper(c.b.o.GatewayID, c.id)
+	c.mapper.self.Log = c.b.o.LogID
 	if c.will != nil {
 		c.will.mapper = c.mapper
 	}

@@ -7,9 +7,9 @@ import "gateway"
 func (m *mapper) loops(e *gateway.Event, b *Broker) bool {
 	why := ""
 	if e.ID == "" { // the mapper made it
-		why = e.Loops(m.gateway)
-	} else if why = e.LoopsFrom(m.gateway); why == "" {
-		e.Pass(m.gateway)
+		why = e.Loops(m.self)
+	} else if why = e.LoopsFrom(m.self); why == "" {
+		e.Pass(m.self)
 	}
 	if why == "" {
 		return false

@@ -32,12 +32,6 @@ func planSource(id string, s *configs.Source) (sourcePlan, error) {
 	o.ClientID = cmp.Or(s.ClientID, "gateway-"+id+"-source-"+s.Name)
 	o.Username, o.Password = s.Username, s.Password
 	o.Topics, o.Prefix, o.Retained, o.MaxPacket = s.Topics, s.TopicPrefix, s.Retained == "take", int(s.MaxPacket)
-	o.Accept = func(e *gateway.Event) bool {
-		if e.ID == "" { // of a raw payload
-			return e.Loops(id) == ""
-		}
-		return e.LoopsFrom(id) == ""
-	}
 	o.Logger = slog.New(slog.DiscardHandler)
 	_, err = mqttsource.New(o) // connects when it runs, so this only checks
 	return sourcePlan{config: *s, options: o}, err
@@ -134,7 +128,14 @@ func (s *springs) change(plans []sourcePlan) (r gateway.Reloaded, err error) {
 func (s *springs) launch(p sourcePlan) (*spring, error) {
 	o := p.options
 	o.Logger = s.logger.With("part", "source", "source", o.Name)
-	o.Recent = s.log.Recent
+	o.Recent, o.LogID = s.log.Recent, s.log.Status().LogID
+	self := gateway.Identity{ID: o.Gateway, Log: o.LogID}
+	o.Accept = func(e *gateway.Event) bool {
+		if e.ID == "" { // of a raw payload
+			return e.Loops(self) == ""
+		}
+		return e.LoopsFrom(self) == ""
+	}
 	source, err := mqttsource.New(o)
 	if err != nil {
 		return nil, err

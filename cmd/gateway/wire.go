@@ -98,7 +98,7 @@ func (g *instance) open(p *plan) error {
 	}
 	g.board.part = g.part
 	broker := p.broker
-	broker.Logger = g.logger.With("part", "mqtt")
+	broker.Logger, broker.LogID = g.logger.With("part", "mqtt"), log.Status().LogID
 	if g.broker, err = mqtt.New(broker, log); err != nil {
 		return err
 	}

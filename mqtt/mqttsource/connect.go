@@ -37,7 +37,7 @@ func (s *Source) connect(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, classify(fmt.Errorf("connect to %s: %w", s.endpoint.address, because(ctx, err)))
 	}
-	c := &connection{line: newLine(conn, s.o.MaxPacket, s.tooLarge), queue: newQueue(), gone: make(chan struct{})}
+	c := &connection{line: newLine(conn, s.o.MaxPacket, len(slices.Compact(slices.Sorted(slices.Values(s.o.Topics)))), s.tooLarge), queue: newQueue(), gone: make(chan struct{})}
 	c.client = paho.NewClient(s.clientOptions(c))
 	stop := context.AfterFunc(ctx, func() { c.line.fail(context.Cause(ctx)) })
 	defer stop()
@@ -111,7 +111,8 @@ func (s *Source) clientOptions(c *connection) *paho.ClientOptions {
 }
 
 // subscribe asks for the topics, unless the broker kept our session and has granted them before. An error means that
-// nothing will come; what is wrong with single topics is left in the status and the log.
+// nothing will come; what is wrong with single topics is left in the status and the log. The answer stands behind what the broker has kept for us, so
+// that has to be stored meanwhile, and for as long as that is held up the answer is not late.
 func (s *Source) subscribe(ctx context.Context, c *connection) error {
 	if c.present && s.subscribed {
 		return nil
@@ -126,14 +127,21 @@ func (s *Source) subscribe(ctx context.Context, c *connection) error {
 	}
 	timer := time.NewTimer(s.o.ConnectTimeout)
 	defer timer.Stop()
-	select {
-	case <-token.Done():
-	case <-c.line.lost:
-		return fmt.Errorf("subscribe at %s: %w", s.endpoint.address, c.line.cause)
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return fmt.Errorf("subscribe at %s: no SUBACK within %s (connect_timeout)", s.endpoint.address, s.o.ConnectTimeout)
+	for waits := true; waits; {
+		select {
+		case <-token.Done():
+			waits = false
+		case <-c.line.lost:
+			return fmt.Errorf("subscribe at %s: %w", s.endpoint.address, c.line.cause)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timer.C:
+			if !c.queue.fits() {
+				timer.Reset(s.o.ConnectTimeout)
+				continue
+			}
+			return fmt.Errorf("subscribe at %s: no SUBACK within %s (connect_timeout)", s.endpoint.address, s.o.ConnectTimeout)
+		}
 	}
 	var denied []string
 	for topic, code := range token.Result() {

@@ -13,6 +13,7 @@ import (
 const (
 	connectHead = 0x10 // MQTT 3.1.1 section 3.1
 	publishHead = 0x30 // section 3.3
+	subackHead  = 0x90 // section 3.9
 	headerRoom  = 5    // the most that a fixed header takes (section 2.2)
 )
 
@@ -20,9 +21,10 @@ const (
 // It bounds the packets that the library would make room for: of a larger PUBLISH the payload is left out.
 type line struct {
 	net.Conn
-	max  int           // bytes of a packet
-	lost chan struct{} // closed when the connection is unusable
-	once sync.Once
+	max    int           // bytes of a packet
+	topics int           // that are subscribed to, each with an answer
+	lost   chan struct{} // closed when the connection is unusable
+	once   sync.Once
 	// cause is why; set before lost is closed.
 	cause error
 	// tooLarge is called, on the reading goroutine, with each PUBLISH that is larger than max.
@@ -37,9 +39,9 @@ type line struct {
 	bare map[uint16]bool // packet ids whose payload was left out; guarded by mu
 }
 
-func newLine(conn net.Conn, max int, tooLarge func(topic string, size int, qos byte)) *line {
+func newLine(conn net.Conn, max, topics int, tooLarge func(topic string, size int, qos byte)) *line {
 	return &line{
-		Conn: conn, max: max, lost: make(chan struct{}), tooLarge: tooLarge,
+		Conn: conn, max: max, topics: topics, lost: make(chan struct{}), tooLarge: tooLarge,
 		in: bufio.NewReaderSize(conn, 16<<10), bare: map[uint16]bool{},
 	}
 }
@@ -143,6 +145,9 @@ func (l *line) nextPacket() error {
 		if n == headerRoom {
 			return errors.New("malformed packet length")
 		}
+	}
+	if first == subackHead && length != 2+l.topics { // the library would not survive more
+		return fmt.Errorf("malformed SUBACK: it has %d bytes for %d topics", length, l.topics)
 	}
 	if l.rest <= l.max {
 		return nil

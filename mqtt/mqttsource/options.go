@@ -22,6 +22,8 @@ type Options struct {
 	Name string
 	// Gateway is the authority of the source of raw payloads: //<Gateway>/source/<Name>.
 	Gateway string
+	// LogID is the log's: with Gateway it is the gateway's identity in the path of events.
+	LogID string
 	// URL is tcp://host:port or mqtt://host:port, or ssl://, tls:// or mqtts:// for TLS. No user or password.
 	URL string
 	// ClientID names our session at the broker. It stays the same over restarts, and no other client has it.

@@ -116,14 +116,25 @@ func (s *Source) session(ctx, grace context.Context, out gateway.Appender) error
 	}
 	s.takeLeft(c)
 	k := &keeper{Source: s, out: out, ctx: grace, lost: c.line.lost}
-	if err = s.subscribe(ctx, c); err == nil {
-		s.connected(c.present)
-		err = k.serve(ctx, c)
-	}
+	subscribed := make(chan error, 1)
+	go func() {
+		err := s.subscribe(ctx, c)
+		switch {
+		case err == nil:
+			s.connected(c.present)
+		case ctx.Err() == nil:
+			c.line.fail(err)
+		}
+		subscribed <- err
+	}()
+	err = k.serve(ctx, c)
 	if ctx.Err() != nil && c.line.alive() && !errors.As(err, new(*logError)) {
 		err = k.next(c) // what has come, before the goodbye
 	}
 	c.close()
+	if refused := <-subscribed; refused != nil && !errors.As(err, new(*logError)) {
+		err = refused
+	}
 	for batch := c.queue.take(); len(batch) > 0; batch = c.queue.take() {
 		s.leave(batch)
 	}

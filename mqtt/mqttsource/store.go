@@ -63,7 +63,7 @@ func (k *keeper) judge(m *message, fresh map[key]bool) (gateway.Event, bool) {
 		return gateway.Event{}, false
 	}
 	if e.ID != "" { // a raw payload's source says where it was made
-		e.Pass(k.o.Gateway)
+		e.Pass(gateway.Identity{ID: k.o.Gateway, Log: k.o.LogID})
 	}
 	if e.ID == "" || k.o.Remember == 0 {
 		return e, true
