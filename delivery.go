@@ -63,6 +63,9 @@ type Replay struct {
 	// From and To are the first and the last offset.
 	From Offset `json:"from"`
 	To   Offset `json:"to"`
+	// Since and Until bound when an event was received, Until not included; zero: no bound. Each event is looked at: times need not rise with offsets.
+	Since time.Time `json:"since,omitzero"`
+	Until time.Time `json:"until,omitzero"`
 	// Match are topic filters, none for all, and Where is a further condition, as of a route.
 	Match []string `json:"match,omitempty"`
 	Where string   `json:"where,omitempty"`

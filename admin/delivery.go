@@ -119,7 +119,7 @@ type letterCount struct {
 func letterAction(do func(context.Context, gateway.LetterQuery) (int, error)) func(*lines, *http.Request) {
 	return func(l *lines, r *http.Request) {
 		var q gateway.LetterQuery
-		if readRequest(l.w, r, &q) {
+		if l.control.SetReadDeadline(time.Now().Add(answerTimeout)) == nil && readRequest(l.w, r, &q) {
 			n, err := do(r.Context(), q)
 			l.reply(letterCount{n}, err)
 		}

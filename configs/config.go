@@ -223,6 +223,8 @@ type MQTTSink struct {
 // ClientTLS is how a sink trusts its server and shows itself. All empty: the system's authorities, no certificate.
 type ClientTLS struct {
 	CAFile, CertFile, KeyFile, ServerName string
+	// digest is of what the files have: new ones in the place of old ones are a change.
+	digest string
 }
 
 // FileSink is a file of JSON lines that is rotated.

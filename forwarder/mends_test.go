@@ -390,3 +390,30 @@ func TestReplayTakesWhatTheForwarderTakes(t *testing.T) {
 		w.end()
 	})
 }
+
+// TestReplayByTimeLooksAtEachEvent: a stretch of a boot without a clock, in the middle of the log, hides nothing.
+func TestReplayByTimeLooksAtEachEvent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, nil, nil)
+		since := time.Now().Add(time.Hour)
+		w.feed("early")
+		pass(2 * time.Hour)
+		w.feed("wanted/1")
+		w.log.Backdate(-50 * 365 * 24 * time.Hour)
+		w.feed("1970")
+		w.log.Backdate(0)
+		pass(time.Minute)
+		w.feed("wanted/2")
+		until := time.Now().Add(time.Second)
+		pass(time.Hour)
+		w.feed("late")
+		pass(time.Second)
+		if _, err := w.f.Replay(t.Context(), gateway.Replay{Since: since, Until: until}); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		w.wantDelivered([]gateway.Offset{1, 2, 3, 4, 5, 2, 4})
+		w.end()
+	})
+}

@@ -12,7 +12,7 @@ func (f *Forwarder) runReplay(ctx, sending context.Context, j *replay) error {
 	what := j.status.Replay
 	work := &job{
 		takes: func(e *gateway.Entry) bool {
-			if isGap(&e.Event) {
+			if isGap(&e.Event) || e.Received.Before(what.Since) || !what.Until.IsZero() && !e.Received.Before(what.Until) {
 				return false
 			}
 			own, _ := f.routing.of(&e.Event)

@@ -50,7 +50,7 @@ type Options struct {
 	// GatewayID is the authority of the events' sources.
 	GatewayID string
 	// LogID is the log's: with GatewayID it tells the gateway's own events from those of another that was given the same id.
-	LogID string
+	LogID     string
 	Listeners []Listener
 	// Policy says who may do what.
 	Policy *Policy

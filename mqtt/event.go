@@ -44,16 +44,16 @@ var plainExtensions = [3][2]map[string]string{
 
 // mapper makes events of one client's publishes. It does not change; safe for concurrent use.
 type mapper struct {
-	self    gateway.Identity
-	source  string // //<gateway id>/mqtt/<client id>, percent-encoded
-	client  string // the client id as an attribute may have it
+	self   gateway.Identity
+	source string // //<gateway id>/mqtt/<client id>, percent-encoded
+	client string // the client id as an attribute may have it
 }
 
 func newMapper(gatewayID, clientID string) *mapper {
 	return &mapper{
-		self:    gateway.Identity{ID: gatewayID},
-		source:  "//" + url.PathEscape(gatewayID) + "/mqtt/" + url.PathEscape(clientID),
-		client:  attribute(clientID),
+		self:   gateway.Identity{ID: gatewayID},
+		source: "//" + url.PathEscape(gatewayID) + "/mqtt/" + url.PathEscape(clientID),
+		client: attribute(clientID),
 	}
 }
 

@@ -66,6 +66,8 @@ func (c control) poke(name string) {
 
 // Requeue implements admin.Delivery.
 func (c control) Requeue(ctx context.Context, q gateway.LetterQuery) (int, error) {
+	c.reloading.RLock()
+	defer c.reloading.RUnlock()
 	if err := wantedLetters(c.log, q, func(l gateway.DeadLetter) error {
 		if _, err := c.running(l.Forwarder); err != nil {
 			return fmt.Errorf("nobody would deliver them: %w", err)
@@ -79,6 +81,8 @@ func (c control) Requeue(ctx context.Context, q gateway.LetterQuery) (int, error
 
 // Drop implements admin.Delivery.
 func (c control) Drop(ctx context.Context, q gateway.LetterQuery) (int, error) {
+	c.reloading.RLock()
+	defer c.reloading.RUnlock()
 	return eachForwarder(ctx, c.log, q, forwarder.DropLetters, c.poke)
 }
 
@@ -99,36 +103,25 @@ func (c control) running(name string) (*forwarder.Forwarder, error) {
 
 // Replay implements admin.Delivery.
 func (c control) Replay(ctx context.Context, r admin.ReplayRequest) (gateway.ReplayStatus, error) {
+	c.reloading.RLock()
+	defer c.reloading.RUnlock()
+	if q := &r.Query; q.Source != "" || q.Type != "" || q.Limit != 0 || q.Last || q.Follow {
+		return gateway.ReplayStatus{}, errors.New("a replay goes by offsets, times, topics and a condition: source, type, limit, last and follow are not for it; use where, such as type == \"…\"")
+	}
 	f, err := c.running(r.Forwarder)
 	if err != nil {
 		return gateway.ReplayStatus{}, err
 	}
-	what := gateway.Replay{From: r.Query.From, To: r.Query.To, Match: r.Query.Topics, Where: r.Where, Rate: r.Rate, NewIDs: r.NewIDs}
-	log := forwarderLog{c.log}
-	if !r.Query.Since.IsZero() {
-		at, err := forwarder.Before(ctx, log, r.Query.Since)
-		if err != nil {
-			return gateway.ReplayStatus{}, err
-		}
-		what.From = max(what.From, at+1)
-	}
-	if !r.Query.Until.IsZero() {
-		at, err := forwarder.Before(ctx, log, r.Query.Until)
-		if err != nil {
-			return gateway.ReplayStatus{}, err
-		}
-		if what.To == 0 || at < what.To {
-			what.To = at
-		}
-		if what.To == 0 {
-			return gateway.ReplayStatus{}, errors.New("the log has no event from before that time")
-		}
+	what := gateway.Replay{
+		From: r.Query.From, To: r.Query.To, Since: r.Query.Since, Until: r.Query.Until, Match: r.Query.Topics, Where: r.Where, Rate: r.Rate, NewIDs: r.NewIDs,
 	}
 	return f.Replay(ctx, what)
 }
 
 // TurnReplay implements admin.Delivery.
 func (c control) TurnReplay(ctx context.Context, name, id, action string) (gateway.ReplayStatus, error) {
+	c.reloading.RLock()
+	defer c.reloading.RUnlock()
 	f, err := c.running(name)
 	if err != nil {
 		return gateway.ReplayStatus{}, err
@@ -209,9 +202,14 @@ func (c control) Forget(ctx context.Context, name string) error {
 func (c control) Reload(context.Context) (gateway.Reloaded, error) {
 	started := time.Now()
 	r, err := c.reload()
-	if err != nil {
+	var unused *notUsed
+	switch {
+	case errors.As(err, &unused):
 		c.logger.Error("the configuration was read again, and is not used: all goes on as before", "error", err)
 		return r, err
+	case err != nil:
+		c.logger.Error("the configuration was read again, and a part of it could not be done", "error", err, "added", r.Added, "changed", r.Changed, "removed", r.Removed)
+		return r, fmt.Errorf("%w (done: added %q, changed %q, removed %q)", err, r.Added, r.Changed, r.Removed)
 	}
 	c.logger.Info("the configuration was read again", "added", r.Added, "changed", r.Changed, "removed", r.Removed,
 		"restart_needed_for", r.Restart, "took", time.Since(started).Round(time.Millisecond))

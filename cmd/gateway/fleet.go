@@ -22,9 +22,11 @@ type fleet struct {
 	// part runs a forwarder until its context ends, and reports one that ends by itself.
 	part func(ctx context.Context, name string, run func(context.Context) error) error
 
-	mu      sync.Mutex // guards what follows
+	changing sync.Mutex      // held by who adds, changes or waits for members: one at a time
+	ctx      context.Context // of delivery; nil before start and after wait. Guarded by changing
+
+	mu      sync.Mutex // guards members; never held while something is waited for
 	members []*member
-	ctx     context.Context // of delivery; nil before start and after stop
 }
 
 // member is a forwarder with its sink.
@@ -40,15 +42,28 @@ func (m *member) name() string { return m.plan.options.Name }
 
 // add opens a forwarder. It runs from start on, or at once if that was.
 func (f *fleet) add(p forwarderPlan) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.changing.Lock()
+	defer f.changing.Unlock()
 	m, err := f.open(p)
 	if err != nil {
 		return err
 	}
-	f.members = append(f.members, m)
+	f.set(append(f.list(), m))
 	f.launch(m)
 	return nil
+}
+
+// list is a copy of the members, which is the caller's.
+func (f *fleet) list() []*member {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.members)
+}
+
+func (f *fleet) set(members []*member) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.members = members
 }
 
 func (f *fleet) open(p forwarderPlan) (*member, error) {
@@ -66,7 +81,7 @@ func (f *fleet) open(p forwarderPlan) (*member, error) {
 	return &member{plan: p, f: fw, sink: sink}, nil
 }
 
-// launch runs m, if the fleet does. f.mu is held.
+// launch runs m, if the fleet does. f.changing is held.
 func (f *fleet) launch(m *member) {
 	if f.ctx == nil {
 		return
@@ -89,21 +104,21 @@ func (m *member) halt() error {
 
 // start runs all until stop.
 func (f *fleet) start(ctx context.Context) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.changing.Lock()
+	defer f.changing.Unlock()
 	f.ctx = ctx
-	for _, m := range f.members {
+	for _, m := range f.list() {
 		f.launch(m)
 	}
 }
 
 // wait returns when all have ended, after the context of start has.
 func (f *fleet) wait() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.changing.Lock()
+	defer f.changing.Unlock()
 	f.ctx = nil
 	var errs []error
-	for _, m := range f.members {
+	for _, m := range f.list() {
 		if m.stop != nil {
 			errs = append(errs, <-m.done)
 			m.stop()
@@ -115,10 +130,10 @@ func (f *fleet) wait() error {
 
 // close closes the sinks. It comes after wait.
 func (f *fleet) close() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.changing.Lock()
+	defer f.changing.Unlock()
 	var errs []error
-	for _, m := range f.members {
+	for _, m := range f.list() {
 		errs = append(errs, m.sink.Close())
 	}
 	return errors.Join(errs...)
@@ -127,18 +142,25 @@ func (f *fleet) close() error {
 // change makes the fleet that of plans: it starts the new ones, restarts those that have changed, and stops those that are gone, whose places the
 // log keeps. If one cannot be started it stays, or comes back, as it was.
 func (f *fleet) change(plans []forwarderPlan) (r gateway.Reloaded, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.changing.Lock()
+	defer f.changing.Unlock()
 	if f.ctx == nil || f.ctx.Err() != nil {
 		return r, gateway.ErrClosed
 	}
 	var errs []error
 	var gone []*member
-	for _, m := range slices.Clone(f.members) { // first: another may take over its place
+	for _, m := range f.list() { // all at once: each may take a while to finish what is under way
+		if m.stop != nil && !slices.ContainsFunc(plans, func(p forwarderPlan) bool {
+			return p.options.Name == m.name() && reflect.DeepEqual(m.plan.config, p.config)
+		}) {
+			m.stop()
+		}
+	}
+	for _, m := range f.list() { // first: another may take over its place
 		if !slices.ContainsFunc(plans, func(p forwarderPlan) bool { return p.options.Name == m.name() }) {
 			errs = append(errs, m.halt())
 			gone = append(gone, m)
-			f.members = slices.DeleteFunc(f.members, func(other *member) bool { return other == m })
+			f.set(slices.DeleteFunc(f.list(), func(other *member) bool { return other == m }))
 		}
 	}
 	if err := f.settle(); err != nil {
@@ -175,12 +197,12 @@ func (f *fleet) change(plans []forwarderPlan) (r gateway.Reloaded, err error) {
 	for _, m := range gone {
 		r.Removed = append(r.Removed, m.name())
 	}
-	f.members = next
+	f.set(next)
 	return r, errors.Join(errs...)
 }
 
 // former starts the forwarder again, of those that are gone, that was to have another name by the plan p, which failed: it still has its places. It returns nil
-// if there is none. f.mu is held.
+// if there is none. f.changing is held.
 func (f *fleet) former(p forwarderPlan, gone []*member) (again *member, rest []*member) {
 	i := slices.IndexFunc(gone, func(m *member) bool { return m.name() == p.options.RenamedFrom })
 	if i < 0 || len(placesOf(f.log, p.options.RenamedFrom)) == 0 {
@@ -195,7 +217,7 @@ func (f *fleet) former(p forwarderPlan, gone []*member) (again *member, rest []*
 	return m, slices.Delete(gone, i, i+1)
 }
 
-// replace ends m and starts it by the plan p; if that cannot be, as it was. It returns nil where not even that can be. f.mu is held.
+// replace ends m and starts it by the plan p; if that cannot be, as it was. It returns nil where not even that can be. f.changing is held.
 func (f *fleet) replace(m *member, p forwarderPlan) (*member, error) {
 	err := errors.Join(m.halt(), f.settle())
 	changed, failed := f.open(p)
@@ -215,9 +237,9 @@ func (f *fleet) settle() error {
 	return err
 }
 
-// member is the one of that name, nil if there is none. f.mu is held.
+// member is the one of that name, nil if there is none.
 func (f *fleet) member(name string) *member {
-	for _, m := range f.members {
+	for _, m := range f.list() {
 		if m.name() == name {
 			return m
 		}
@@ -227,8 +249,6 @@ func (f *fleet) member(name string) *member {
 
 // named is the forwarder of that name, nil if there is none.
 func (f *fleet) named(name string) *forwarder.Forwarder {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if m := f.member(name); m != nil {
 		return m.f
 	}
@@ -237,10 +257,9 @@ func (f *fleet) named(name string) *forwarder.Forwarder {
 
 // all are the forwarders.
 func (f *fleet) all() []*forwarder.Forwarder {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	list := make([]*forwarder.Forwarder, len(f.members))
-	for i, m := range f.members {
+	members := f.list()
+	list := make([]*forwarder.Forwarder, len(members))
+	for i, m := range members {
 		list[i] = m.f
 	}
 	return list

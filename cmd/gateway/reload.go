@@ -20,11 +20,11 @@ func (g *instance) reload() (gateway.Reloaded, error) {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	if g.options.config == "" {
-		return gateway.Reloaded{}, errNoFile
+		return gateway.Reloaded{}, &notUsed{errNoFile}
 	}
-	cfg, p, err := g.options.plan()
+	cfg, p, err := g.options.plan(g.config.ID)
 	if err != nil {
-		return gateway.Reloaded{}, err
+		return gateway.Reloaded{}, &notUsed{err}
 	}
 	var r gateway.Reloaded
 	var errs []error
@@ -44,6 +44,11 @@ func (g *instance) reload() (gateway.Reloaded, error) {
 	}
 	return r, err
 }
+
+// notUsed is what is wrong with a configuration of which nothing was used.
+type notUsed struct{ error }
+
+func (n *notUsed) Unwrap() error { return n.error }
 
 // needRestart are the keys whose changes the running gateway does not take in.
 func needRestart(old, now *configs.Config) (keys []string) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ short. Nothing acknowledged is lost either way. Under systemd it reports readine
 }
 
 func runGateway(std streams, o runOptions) error {
-	cfg, p, err := o.plan()
+	cfg, p, err := o.plan("")
 	if err != nil {
 		return err
 	}
@@ -110,8 +111,8 @@ func cutShort(ctx context.Context, second <-chan struct{}) context.Context {
 	return ctx
 }
 
-// plan makes the plan of the flags.
-func (o *runOptions) plan() (*configs.Config, *plan, error) {
+// plan makes the plan of the flags. id is the gateway's, "" for that of the configuration: one that runs keeps its own.
+func (o *runOptions) plan(id string) (*configs.Config, *plan, error) {
 	cfg := configs.Default()
 	if o.config != "" {
 		loaded, err := configs.Load(o.config)
@@ -135,7 +136,9 @@ func (o *runOptions) plan() (*configs.Config, *plan, error) {
 			}
 		}
 	}
-	p, err := newPlan(cfg)
+	planned := *cfg
+	planned.ID = cmp.Or(id, cfg.ID)
+	p, err := newPlan(&planned)
 	if err == nil && p.movedToLoopback(o.listen) {
 		cfg.Warnings = append(cfg.Warnings, configs.Problem{
 			File: "command line", Path: "--listen",

@@ -32,7 +32,7 @@ type instance struct {
 	// options and config are what it was started with.
 	options   runOptions
 	config    *configs.Config
-	reloading sync.Mutex
+	reloading sync.RWMutex // held for reading by what needs the forwarders to stay
 
 	// intake ends before delivery: what it still stores, delivery may still deliver.
 	intake                   *errgroup.Group

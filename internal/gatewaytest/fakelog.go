@@ -23,6 +23,7 @@ type FakeLog struct {
 	batches []gateway.Batch
 	refuse  func(gateway.Batch) error
 	boot    gateway.Offset // Status().BootFirst
+	skew    time.Duration  // of the clock
 	fails   error
 	grew    chan struct{} // closed and replaced when entries are added
 }
@@ -47,6 +48,13 @@ func (l *FakeLog) Reboot() {
 	l.boot = gateway.Offset(len(l.entries)) + 1
 }
 
+// Backdate gives entries from now on a time that is off by d.
+func (l *FakeLog) Backdate(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.skew = d
+}
+
 // Submit takes b at once, and calls done before it returns; the real log calls it later.
 func (l *FakeLog) Submit(ctx context.Context, b gateway.Batch, done func(last gateway.Offset, err error)) error {
 	if err := ctx.Err(); err != nil {
@@ -67,7 +75,7 @@ func (l *FakeLog) take(b gateway.Batch) (last gateway.Offset, err error) {
 			return 0, err
 		}
 	}
-	now := time.Now()
+	now := time.Now().Add(l.skew)
 	for i, e := range b.Events {
 		last = gateway.Offset(len(l.entries) + 1)
 		if e.ID == "" {
