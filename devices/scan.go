@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
 	"gateway/devices/gpiochip"
 )
@@ -38,6 +35,8 @@ type FoundBus struct {
 	Chips  []FoundAddress `json:"chips"`
 	// Problem is why it was not looked at, or not to its end.
 	Problem string `json:"problem,omitempty"`
+	// Skipped are addresses that this bus cannot be asked about safely, or not so that what is there would answer.
+	Skipped []int `json:"skipped,omitempty"`
 }
 
 // FoundAddress is an address that answers.
@@ -55,21 +54,8 @@ type FoundProbe struct {
 	Driver string `json:"driver,omitempty"`
 }
 
-const (
-	firstAddress, lastAddress = 0x08, 0x77 // the others are reserved (I2C specification, table 3)
-	// scanTimeout bounds a transfer, scanHangs how many may take as long until the bus is left alone.
-	scanTimeout = 100 * time.Millisecond
-	scanHangs   = 2
-)
-
-// otherChips are well-known chips that there is no driver for, by address.
-var otherChips = map[int][]string{
-	0x3c: {"SSD1306 display"}, 0x3d: {"SSD1306 display"}, 0x48: {"TMP102", "PCF8591"}, 0x50: {"EEPROM"}, 0x57: {"EEPROM of a DS3231"},
-	0x60: {"MCP4725", "Si5351"}, 0x68: {"DS3231 clock", "MPU6050"}, 0x69: {"MPU6050"}, 0x70: {"TCA9548A multiplexer"}, 0x27: {"PCF8574 display"},
-}
-
-// Scan looks for GPIO chips, I2C chips, 1-Wire probes and the board's own sensors. On I2C it reads a byte from each address, which no known chip minds. It takes
-// a second or so for each bus, and no longer than a bus that hangs is given.
+// Scan looks for GPIO chips, I2C chips, 1-Wire probes and the board's own sensors. On I2C it reads a byte from each address, or only says it where that is
+// safer or finds more, and leaves chips alone that the kernel has a driver for. It takes a second or so for each bus, and no longer than a bus that hangs is given.
 func Scan(ctx context.Context, o HardwareOptions) *Found {
 	hw := NewHardware(o)
 	defer func() { _ = hw.Close() }() // it was only looked at
@@ -104,73 +90,6 @@ func (f *Found) gpio(dev string) {
 	if len(chips) == 0 && err == nil {
 		f.problem("GPIO: there is no chip: this is no Raspberry Pi, or its kernel is older than 5.10")
 	}
-}
-
-func (f *Found) i2c(ctx context.Context, hw *Hardware) {
-	paths, err := filepath.Glob(filepath.Join(hw.o.Dev, "i2c-*"))
-	if err != nil || len(paths) == 0 {
-		f.problem("I2C: there is no bus: sudo raspi-config nonint do_i2c 0, or dtparam=i2c_arm=on in config.txt and the module i2c-dev")
-		return
-	}
-	slices.SortFunc(paths, func(a, b string) int {
-		if len(a) != len(b) {
-			return len(a) - len(b)
-		}
-		return strings.Compare(a, b)
-	})
-	for _, path := range paths {
-		number := strings.TrimPrefix(filepath.Base(path), "i2c-")
-		b := FoundBus{Number: number, Name: firstLine(filepath.Join(hw.o.Sys, "bus/i2c/devices/i2c-"+number+"/name"))}
-		b.look(ctx, hw)
-		f.Buses = append(f.Buses, b)
-	}
-}
-
-// look reads from each address.
-func (b *FoundBus) look(ctx context.Context, hw *Hardware) {
-	bus, err := hw.bus(b.Number)
-	if err != nil {
-		b.Problem = err.Error()
-		return
-	}
-	hangs := 0
-	for address := firstAddress; address <= lastAddress && ctx.Err() == nil; address++ {
-		kernel := kernelDriver(hw.o.Sys, b.Number, address)
-		err := bus.transfer(ctx, uint16(address), nil, make([]byte, 1), scanTimeout)
-		switch class := classOf(err); {
-		case err == nil, kernel != "", errors.Is(err, syscall.EBUSY):
-			b.Chips = append(b.Chips, whatIs(address, kernel))
-		case class == FaultStuck:
-			if hangs++; hangs == scanHangs {
-				b.Problem = "transfers hang: something holds the bus, or the pull-up resistors are missing; " + hintOf(FaultStuck)
-				return
-			}
-		case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission):
-			class, hint := classify(err)
-			b.Problem = fmt.Sprintf("%v (%s): %s", err, class, hint)
-			return
-		}
-	}
-}
-
-// kernelDriver is the kernel's own driver of a chip, "" if it has none.
-func kernelDriver(sys, number string, address int) string {
-	link, err := os.Readlink(filepath.Join(sys, "bus/i2c/devices", fmt.Sprintf("%s-%04x", number, address), "driver"))
-	if err != nil {
-		return ""
-	}
-	return filepath.Base(link)
-}
-
-// whatIs says what a chip at that address may be.
-func whatIs(address int, kernel string) FoundAddress {
-	a := FoundAddress{Address: address, Kernel: kernel, Known: otherChips[address]}
-	for _, d := range Drivers() {
-		if slices.Contains(d.Addresses, address) {
-			a.Drivers = append(a.Drivers, d.Name)
-		}
-	}
-	return a
 }
 
 func (f *Found) oneWire(sys string) {

@@ -28,6 +28,9 @@ func (f *Found) Text() string {
 		case len(bus.Chips) == 0:
 			b.WriteString("  nothing answers: check power, wiring and pull-up resistors\n")
 		}
+		if len(bus.Skipped) > 0 {
+			fmt.Fprintf(&b, "  not asked about %s, which this bus cannot be safely: what is there does not show\n", hexList(bus.Skipped))
+		}
 	}
 	for _, p := range f.Probes {
 		fmt.Fprintf(&b, "1-Wire  %s  %s\n", p.ID, orDash(p.Driver))
