@@ -58,8 +58,8 @@ type FoundProbe struct {
 // safer or finds more, and leaves chips alone that the kernel has a driver for. It takes a second or so for each bus, and no longer than a bus that hangs is given.
 func Scan(ctx context.Context, o HardwareOptions) *Found {
 	hw := NewHardware(o)
-	defer func() { _ = hw.Close() }() // it was only looked at
-	f := &Found{}
+	defer func() { _ = hw.Close() }()                                                                 // it was only looked at
+	f := &Found{Chips: []FoundChip{}, Buses: []FoundBus{}, Probes: []FoundProbe{}, Board: []string{}} // in JSON nothing is [], not null
 	f.gpio(hw.o.Dev)
 	f.i2c(ctx, hw)
 	f.oneWire(hw.o.Sys)

@@ -39,7 +39,7 @@ func (f *Found) i2c(ctx context.Context, hw *Hardware) {
 	})
 	for _, path := range paths {
 		number := strings.TrimPrefix(filepath.Base(path), "i2c-")
-		b := FoundBus{Number: number, Name: firstLine(filepath.Join(hw.o.Sys, "bus/i2c/devices/i2c-"+number+"/name"))}
+		b := FoundBus{Number: number, Chips: []FoundAddress{}, Name: firstLine(filepath.Join(hw.o.Sys, "bus/i2c/devices/i2c-"+number+"/name"))}
 		b.look(ctx, hw)
 		f.Buses = append(f.Buses, b)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"periph.io/x/conn/v3/gpio"
+
 	"gateway/devices/gpiochip"
 )
 
@@ -117,5 +119,22 @@ func TestScanShowsLines(t *testing.T) {
 	}
 	if !slices.Equal(f.config(), []string{"{name: button, type: gpio_input, pin: GPIO17, pull: up, debounce: 20ms}"}) {
 		t.Errorf("got %q", f.config())
+	}
+}
+
+// TestScanAsJSON: the names of keys are those of all other JSON here, no two differ by their case alone, and nothing is an empty list.
+func TestScanAsJSON(t *testing.T) {
+	t.Parallel()
+	f := Scan(t.Context(), scanRoots(t, map[string]string{"dev/null": ""}))
+	got := string(encode(f))
+	for _, want := range []string{`"gpio_chips":[]`, `"i2c_buses":[]`, `"probes":[]`, `"board":[]`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is not in %s", want, got)
+		}
+	}
+	chip := FoundChip{gpiochip.ChipInfo{Path: "/dev/gpiochip0", Name: "gpiochip0", Label: "pinctrl-rp1", Lines: 1}, []gpiochip.LineInfo{{Offset: 4, Name: "GPIO4", Used: true, Consumer: "w1", Pull: gpio.PullUp}}}
+	want := `{"path":"/dev/gpiochip0","name":"gpiochip0","label":"pinctrl-rp1","line_count":1,"lines":[{"offset":4,"name":"GPIO4","consumer":"w1","used":true,"output":false,"active_low":false,"pull":"up"}]}`
+	if got := string(encode(chip)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
