@@ -48,6 +48,7 @@ type collector struct {
 	forwarders []sample[*forwarderState]
 	lanes      []sample[*laneState]
 	devices    []sample[*deviceState]
+	sources    []sample[*sourceState]
 	state      sample[bool]
 }
 
@@ -62,6 +63,7 @@ func newCollector(status func() Status) *collector {
 		forwarders: forwarderSamples(),
 		lanes:      laneSamples(),
 		devices:    deviceSamples(),
+		sources:    sourceSamples(),
 		state:      gauge("forwarder_state", "1 for the state that the forwarder is in, 0 for the others.", truth, "forwarder", "state"),
 	}
 }
@@ -80,6 +82,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for i := range c.devices {
 		out <- c.devices[i].desc
 	}
+	for i := range c.sources {
+		out <- c.sources[i].desc
+	}
 	out <- c.info.desc
 	out <- c.lost.desc
 	out <- c.full.desc
@@ -96,6 +101,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	c.collectLost(out, &st)
 	c.collectForwarders(out, &st)
 	c.collectDevices(out, &st)
+	c.collectSources(out, &st)
 }
 
 func truth(yes bool) float64 {

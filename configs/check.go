@@ -41,7 +41,31 @@ func (d *decoder) check() {
 		d.checkForwarder(f, path)
 	}
 	d.checkSources()
+	d.checkClientIDs()
 	d.checkDevices()
+}
+
+// checkClientIDs finds clients of one broker that were given one id: the broker would close the one when the other comes, for ever.
+func (d *decoder) checkClientIDs() {
+	taken := map[[2]string]string{}
+	look := func(path, url, id string) {
+		if id == "" || url == "" {
+			return
+		}
+		if first := taken[[2]string{url, id}]; first != "" {
+			d.problem(path+".client_id", fmt.Sprintf("%q is that of %s at the same broker, which closes the one connection when the other comes; each needs its own", id, first))
+			return
+		}
+		taken[[2]string{url, id}] = path
+	}
+	for i := range d.cfg.Forwarders {
+		if s := &d.cfg.Forwarders[i].Sink; s.Type == SinkMQTT {
+			look(fmt.Sprintf("forwarders[%d].sink", i), s.MQTT.URL, s.MQTT.ClientID)
+		}
+	}
+	for i := range d.cfg.Sources {
+		look(fmt.Sprintf("sources[%d]", i), d.cfg.Sources[i].URL, d.cfg.Sources[i].ClientID)
+	}
 }
 
 // checkDevices checks what devices are together, and with the sinks that drive them.

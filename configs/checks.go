@@ -67,6 +67,14 @@ func ValidAddress(s string) error {
 	return nil
 }
 
+// withUnit keeps 500 from being 500 bytes where megabytes are meant.
+func withUnit(s string) error {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n > 0 {
+		return fmt.Errorf("it has no unit: %d bytes would be %dB; allowed are kB, MB, GB, KiB, MiB, GiB", n, n)
+	}
+	return nil
+}
+
 func validTopic(s string) error { return gateway.ValidTopic(s) }
 
 func validNumber(s string) error {

@@ -108,7 +108,7 @@ gateway.yaml:4:3: mqtt.max_packt_size: unknown key, allowed here are listen, tls
 - Relative paths are relative to the file's folder.
 - Sizes: B, kB, MB, GB, TB are powers of 1000, KiB, MiB, GiB, TiB of 1024. Durations: ms, s, m, h, d, also together (1m30s).
 - A secret has a twin that names a file: ` + "`password_file`" + ` for ` + "`password`" + `. The file should be readable by the gateway's user alone.
-- A file is read at start: restart the gateway after a change.
+- A file is read at start. ` + "`gateway reload`" + ` (or SIGHUP) takes in what has changed of forwarders, sources and devices, and names the keys that hold from the next start on.
 
 | Key | Type | Default | What it does |
 |---|---|---|---|

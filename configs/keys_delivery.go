@@ -127,7 +127,7 @@ func budgetKeys() []Key {
 			place: func(c *Config, i int) any { return &c.Forwarders[i].Budget.Burst },
 		},
 		{
-			Path: "forwarders[].budget.month", Kind: KindSize,
+			Path: "forwarders[].budget.month", Kind: KindSize, check: withUnit,
 			Help:  "Bytes in a calendar month (UTC), as of a SIM card. 0B: any number.",
 			place: func(c *Config, i int) any { return &c.Forwarders[i].Budget.Month },
 		},

@@ -4,17 +4,15 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
-
-	"gateway/devices/gpiochip"
 )
 
 // Text is what people read: what there is, and the lines for the configuration.
 func (f *Found) Text() string {
 	var b strings.Builder
 	for _, c := range f.Chips {
-		fmt.Fprintf(&b, "%s  %s, %d lines\n", c.Name, c.Label, c.Lines)
-		for _, l := range c.Used {
-			fmt.Fprintf(&b, "  %3d  %-16s %s\n", l.Offset, orDash(l.Name), lineState(&l))
+		fmt.Fprintf(&b, "%s  %s, %d lines\n", printable(c.Name), orDash(c.Label), len(c.Lines))
+		for _, l := range c.Lines {
+			fmt.Fprintf(&b, "  %3d  %-16s %s\n", l.Offset, orDash(l.Name), l.text())
 		}
 	}
 	for _, bus := range f.Buses {
@@ -28,87 +26,50 @@ func (f *Found) Text() string {
 		case len(bus.Chips) == 0:
 			b.WriteString("  nothing answers: check power, wiring and pull-up resistors\n")
 		}
-		if len(bus.Skipped) > 0 {
-			fmt.Fprintf(&b, "  not asked about %s, which this bus cannot be safely: what is there does not show\n", hexList(bus.Skipped))
+		if len(bus.Skipped) > 0 && bus.Problem == "" {
+			fmt.Fprintf(&b, "  not asked about %s: this adapter cannot do it safely, and what is there does not show\n", hexList(bus.Skipped))
 		}
 	}
 	for _, p := range f.Probes {
-		fmt.Fprintf(&b, "1-Wire  %s  %s\n", p.ID, orDash(p.Driver))
+		fmt.Fprintf(&b, "1-Wire  %s  %s\n", printable(p.ID), printable(p.text()))
+	}
+	if len(f.Board) > 0 {
+		fmt.Fprintf(&b, "board  %s\n", strings.Join(f.Board, ", "))
 	}
 	for _, p := range f.Problems {
 		fmt.Fprintf(&b, "%s\n", printable(p))
 	}
-	if lines := f.config(); len(lines) > 0 {
-		b.WriteString("\nFor the configuration (what is at an address is a guess: choose one of those named above):\n\ndevices:\n")
-		for _, l := range lines {
-			b.WriteString("  - " + l + "\n")
+	if len(f.Config) > 0 {
+		b.WriteString("\nFor the configuration (what is at an address is a guess, and the pin an example):\n\ndevices:\n")
+		for _, l := range f.Config {
+			b.WriteString("  - " + printable(l) + "\n")
 		}
 	}
 	return b.String()
 }
 
-// config are elements of devices.
-func (f *Found) config() (lines []string) {
-	for i := range f.Chips {
-		c := &f.Chips[i]
-		if j := firstFree(c); j >= 0 {
-			lines = append(lines, fmt.Sprintf("{name: button, type: %s, pin: %s, pull: up, debounce: 20ms}", TypeInput, c.Used[j].Name))
-		}
-	}
-	for _, bus := range f.Buses {
-		for _, c := range bus.Chips {
-			if len(c.Drivers) > 0 && c.Kernel == "" {
-				lines = append(lines, fmt.Sprintf("{name: %s-%s-%02x, type: %s, bus: %s, address: 0x%02x}", c.Drivers[0], bus.Number, c.Address, c.Drivers[0], bus.Number, c.Address))
-			}
-		}
-	}
-	for i, p := range f.Probes {
-		if p.Driver != "" {
-			lines = append(lines, fmt.Sprintf("{name: probe-%d, type: %s, probe: %s}", i+1, p.Driver, p.ID))
-		}
-	}
-	for _, name := range f.Board {
-		lines = append(lines, fmt.Sprintf("{name: %s, type: %s, interval: 1m}", strings.ReplaceAll(name, "_", "-"), name))
-	}
-	return lines
-}
-
-// firstFree is the first line of a header's pins that nobody uses, -1 if there is none.
-func firstFree(c *FoundChip) int {
-	for i, l := range c.Used {
-		if !l.Used && strings.HasPrefix(l.Name, "GPIO") {
-			return i
-		}
-	}
-	return -1
-}
-
 func (a *FoundAddress) text() string {
 	if a.Kernel != "" {
-		return "in use by the kernel's driver " + a.Kernel
+		return "in use by the kernel's driver " + printable(a.Kernel)
 	}
 	var parts []string
 	if len(a.Drivers) > 0 {
 		parts = append(parts, "may be: "+strings.Join(a.Drivers, ", "))
 	}
 	if len(a.Known) > 0 {
-		parts = append(parts, "or, with no driver here: "+strings.Join(a.Known, ", "))
+		parts = append(parts, "with no driver here: "+strings.Join(a.Known, ", "))
 	}
 	if len(parts) == 0 {
 		return "an unknown chip"
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(parts, "; or, ")
 }
 
-func lineState(l *gpiochip.LineInfo) string {
-	direction := "input"
-	if l.Output {
-		direction = "output"
-	}
+func (l *FoundLine) text() string {
 	if l.Used {
-		return direction + ", used by " + printable(orDash(l.Consumer))
+		return l.Direction + ", used by " + orDash(l.Consumer)
 	}
-	return direction
+	return l.Direction
 }
 
 func orDash(text string) string {

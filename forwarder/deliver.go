@@ -141,9 +141,9 @@ func (l *lane) routeOf(e *gateway.Entry, lowest bool) (route *Route, own bool) {
 			return nil, false
 		}
 	}
-	route, undecided := f.routing.of(&e.Event)
-	if undecided > 0 && lowest {
-		f.undecided(undecided)
+	route, undecided := f.routing.decide(&e.Event)
+	if len(undecided) > 0 && lowest {
+		f.undecided(e.Offset, undecided)
 	}
 	if route == nil {
 		return nil, lowest

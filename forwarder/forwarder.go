@@ -51,6 +51,7 @@ type Forwarder struct {
 	// spentSince is what was spent since spentSaved, when that was written down.
 	spentSince int
 	spentSaved time.Time
+	puzzled    time.Time     // when a condition that said nothing was logged
 	recent     gateway.Entry // what was delivered last
 	trusted    func() bool   // whether events expire by the clock now; nil for always
 }
@@ -132,6 +133,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	stop()
 	close(ended)
 	watching.Wait()
+	f.saveAllSpent()
 	f.stopped()
 	return errors.Join(append(errs, broken)...)
 }

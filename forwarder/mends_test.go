@@ -342,3 +342,51 @@ func TestALetterThatTheLogRefusesIsKeptWithoutItsEvent(t *testing.T) {
 		}
 	})
 }
+
+// TestTheMonthIsRememberedOverStops: also if less was sent than is worth a write of its own.
+func TestTheMonthIsRememberedOverStops(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		month := func(o *Options, _ *gatewaytest.FakeLog) { o.Budget = Budget{Month: 1 << 30} }
+		w := start(t, nil, month)
+		sent := int64(0)
+		for range 5 {
+			w.feedN(10)
+			pass(time.Second)
+			w.stop()
+			if err := <-w.ran; err != nil {
+				t.Fatal(err)
+			}
+			before := w.f.Status().Month
+			if before <= sent {
+				t.Fatalf("%d bytes are spent after more was sent than %d", before, sent)
+			}
+			sent = before
+			w = w.again(t, month)
+			if got := w.f.Status().Month; got != sent {
+				t.Errorf("%d bytes are spent after a restart, want %d", got, sent)
+			}
+		}
+		w.stop()
+		<-w.ran
+	})
+}
+
+// TestReplayTakesWhatTheForwarderTakes: what its routes leave out stays out.
+func TestReplayTakesWhatTheForwarderTakes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, nil, func(o *Options, _ *gatewaytest.FakeLog) { o.Routes = []Route{{Match: []string{"a/#"}}} })
+		w.feed("a/1", "b/1", "a/2", "b/2")
+		pass(time.Second)
+		if _, err := w.f.Replay(t.Context(), gateway.Replay{}); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		w.wantDelivered([]gateway.Offset{1, 3, 1, 3})
+		if s := w.f.Status(); s.State != gateway.StateIdle {
+			t.Errorf("the state is %s after a replay, want idle", s.State)
+		}
+		w.end()
+	})
+}

@@ -18,6 +18,11 @@ func (f *Forwarder) takeOver() error {
 		return nil
 	}
 	if len(cursorsOf(to, cursors)) > 0 {
+		if len(cursorsOf(from, cursors)) > 0 {
+			f.o.Logger.Warn("renamed_from has no effect: the forwarder has a place of its own already, and that of its former name is kept too", "was", from,
+				"hint", "take renamed_from out, and give up one of the two: gateway forwarder forget NAME")
+			return nil
+		}
 		return f.takeOverLetters(from, to) // of a start that was cut off
 	}
 	var change gateway.Batch
@@ -27,6 +32,7 @@ func (f *Forwarder) takeOver() error {
 		change.Forget = append(change.Forget, cursor)
 	}
 	if len(change.Cursors) == 0 {
+		f.o.Logger.Warn("renamed_from has no effect: the log has no place of that name, so the forwarder is a new one", "was", from)
 		return nil
 	}
 	for _, key := range []func(string) string{memoryKey, spentKey} {

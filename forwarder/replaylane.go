@@ -12,8 +12,12 @@ func (f *Forwarder) runReplay(ctx, sending context.Context, j *replay) error {
 	what := j.status.Replay
 	work := &job{
 		takes: func(e *gateway.Entry) bool {
+			if isGap(&e.Event) {
+				return false
+			}
+			own, _ := f.routing.of(&e.Event)
 			route, _ := j.routes.of(&e.Event)
-			return route != nil && !isGap(&e.Event)
+			return own != nil && route != nil
 		},
 		mark:    func(e *gateway.Event) { markReplay(e, j.status.ID, what.NewIDs) },
 		at:      func(at gateway.Offset) *gateway.KeyValue { return f.replays.reached(j, at) },
@@ -35,6 +39,7 @@ func (f *Forwarder) runReplay(ctx, sending context.Context, j *replay) error {
 		}
 	}
 	f.replays.reached(j, min(l.saved.position(), what.To))
+	f.waits(l)
 	return nil
 }
 

@@ -135,6 +135,7 @@ func (f *Forwarder) redeliver(ctx, sending context.Context) error {
 		}
 		if ctx.Err() == nil {
 			f.settledRequeue(ctx, entries)
+			f.waits(l)
 		}
 	}
 	return nil

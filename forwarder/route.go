@@ -88,8 +88,14 @@ func (r *routing) all() bool {
 
 // of returns the route of e, nil if none takes it; undecided counts the conditions that said nothing.
 func (r *routing) of(e *gateway.Event) (route *Route, undecided uint64) {
+	route, errs := r.decide(e)
+	return route, uint64(len(errs))
+}
+
+// decide is of, with what the conditions said that said nothing.
+func (r *routing) decide(e *gateway.Event) (route *Route, undecided []error) {
 	if len(r.routes) == 0 {
-		return anyRoute, 0
+		return anyRoute, nil
 	}
 	topic := e.Topic()
 	for i := range r.routes {
@@ -102,7 +108,7 @@ func (r *routing) of(e *gateway.Event) (route *Route, undecided uint64) {
 		}
 		ok, err := r.conditions[i](e)
 		if err != nil {
-			undecided++
+			undecided = append(undecided, fmt.Errorf("the condition of route %d says nothing about it: %w", i+1, err))
 		}
 		if ok && err == nil {
 			return route, undecided

@@ -16,7 +16,7 @@ type Sizer interface {
 }
 
 // holdMost is how long a wait for a budget is without a look at whether something has changed.
-const holdMost = time.Minute
+const holdMost = 5 * time.Second
 
 // saveSpent is how many bytes, or how much time, may pass until what was spent of the month is written down: after a crash the
 // budget may be exceeded by as much.
@@ -182,6 +182,20 @@ func (f *Forwarder) unsaved(bytes int, now time.Time) []byte {
 	}
 	f.spentSince, f.spentSaved = 0, now
 	return value
+}
+
+// saveAllSpent writes down what was spent, at the end of a run.
+func (f *Forwarder) saveAllSpent() {
+	f.mu.Lock()
+	var value []byte
+	if f.o.Budget.Month > 0 && f.spentSince != 0 {
+		value, _ = json.Marshal(f.spent.month) // it has nothing that JSON has no form for
+		f.spentSince, f.spentSaved = 0, time.Now()
+	}
+	f.mu.Unlock()
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	f.saveSpent(ended, value)
 }
 
 func (f *Forwarder) saveSpent(ctx context.Context, value []byte) {

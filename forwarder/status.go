@@ -198,11 +198,15 @@ func (f *Forwarder) duplicates(l *lane, n int) {
 	}
 }
 
-// undecided counts conditions that said nothing.
-func (f *Forwarder) undecided(n uint64) {
+// undecided counts conditions that said nothing about the event at offset, and logs one in an interval.
+func (f *Forwarder) undecided(offset gateway.Offset, errs []error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.status.Undecided += n
+	f.status.Undecided += uint64(len(errs))
+	if now := time.Now(); now.Sub(f.puzzled) >= repeatEvery {
+		f.puzzled = now
+		f.o.Logger.Warn("a condition says nothing about an event, which does not go by that route", "offset", uint64(offset), "cause", errs[0], "so far", f.status.Undecided)
+	}
 }
 
 // trustedNow is the time by which events expire, zero while the clock is not synchronised: then none does.

@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,7 +42,7 @@ func (f *Forwarder) Trace(e *gateway.Entry) (gateway.ForwarderTrace, error) {
 		d := letter.letter()
 		t.Letter = &d
 	}
-	route, _ := f.routing.of(&e.Event)
+	route, undecided := f.routing.decide(&e.Event)
 	for i := range f.routing.routes {
 		if route == &f.routing.routes[i] {
 			t.Route = i + 1
@@ -53,6 +54,9 @@ func (f *Forwarder) Trace(e *gateway.Entry) (gateway.ForwarderTrace, error) {
 	switch l, ahead := f.laneOf(e, route); {
 	case route == nil && !isGap(&e.Event):
 		t.State = gateway.TraceSkipped
+		if len(undecided) > 0 {
+			t.Why = errors.Join(undecided...).Error()
+		}
 	case l != nil:
 		t.State, t.Lane, t.Ahead, t.Why = gateway.TraceWaiting, l.name, ahead, f.status.Held
 		if t.Why == "" {

@@ -33,10 +33,13 @@ func (f *Forwarder) attempted(cause error, left int) {
 		f.recovered()
 		return
 	}
-	f.status.Retried += uint64(left)
 	f.status.LastError = cause.Error()
 	var wait *gateway.RetryAfter
-	if errors.As(cause, &wait) { // not a failure
+	throttled := errors.As(cause, &wait)
+	if !throttled && !errors.Is(cause, gateway.ErrUnsent) {
+		f.status.Retried += uint64(left)
+	}
+	if throttled { // not a failure
 		f.enter(gateway.StateThrottled)
 		return
 	}

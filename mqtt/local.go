@@ -104,7 +104,7 @@ const waitAgain = time.Second
 func later(err error) error { return &gateway.RetryAfter{After: waitAgain, Err: err} }
 
 // errNoSubscriber is why an event waits that requires a subscriber.
-var errNoSubscriber = errors.New("no session subscribed to it (require_subscriber)")
+var errNoSubscriber = errors.New("no session subscribed to it (wait_for: subscriber)")
 
 // Send publishes the batch in its order, up to the first event that has to wait, and waits until that is routed. What was published is not published
 // again: the error of the events behind it is that of the one that waits. With RequireAck events go one by one.

@@ -66,6 +66,14 @@ func (c control) poke(name string) {
 
 // Requeue implements admin.Delivery.
 func (c control) Requeue(ctx context.Context, q gateway.LetterQuery) (int, error) {
+	if err := wantedLetters(c.log, q, func(l gateway.DeadLetter) error {
+		if _, err := c.running(l.Forwarder); err != nil {
+			return fmt.Errorf("nobody would deliver them: %w", err)
+		}
+		return nil
+	}); err != nil {
+		return 0, err
+	}
 	return eachForwarder(ctx, c.log, q, forwarder.RequeueLetters, c.poke)
 }
 

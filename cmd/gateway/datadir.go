@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -41,6 +42,23 @@ func (d *dataDirFlags) resolve() (dir string, err error) {
 		return cfg.DataDir, nil
 	}
 	return firstWithLog(configs.Default().DataDir, systemDataDir), nil
+}
+
+// notConfigured says what is wrong with giving up the place of a forwarder that the configuration given has.
+func (d *dataDirFlags) notConfigured(name string) error {
+	if d.config == "" {
+		return nil
+	}
+	cfg, err := configs.Load(d.config)
+	if err != nil {
+		return asUsage(err)
+	}
+	for i := range cfg.Forwarders {
+		if cfg.Forwarders[i].Name == name {
+			return fmt.Errorf("forwarder %s is in the configuration %s: take it out of the file first", name, d.config)
+		}
+	}
+	return nil
 }
 
 // firstWithLog is the first of the folders that has a log, or else the first.

@@ -36,7 +36,7 @@ func newDevicesScan(std streams) *cobra.Command {
 		Use:   "scan",
 		Short: "Find GPIO chips, I2C chips and 1-Wire probes, and print the lines for the configuration",
 		Long: `Finds GPIO chips with their lines, the addresses that answer on I2C buses and what they may be, 1-Wire probes and the board's own sensors, and prints the
-lines for the configuration. It needs no gateway. On I2C it reads one byte from each address; what a running gateway does there waits meanwhile.`,
+lines for the configuration. It needs no gateway. On I2C it reads one byte from each address that no driver of the kernel has, and leaves a bus alone that hangs.`,
 		Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)

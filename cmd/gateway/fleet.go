@@ -154,7 +154,12 @@ func (f *fleet) change(plans []forwarderPlan) (r gateway.Reloaded, err error) {
 				m, gone = f.former(p, gone)
 			} else {
 				f.launch(m)
-				r.Added = append(r.Added, m.name())
+				if i := slices.IndexFunc(gone, func(old *member) bool { return old.name() == p.options.RenamedFrom }); i >= 0 && len(placesOf(f.log, p.options.RenamedFrom)) == 0 {
+					r.Changed = append(r.Changed, fmt.Sprintf("%s, which was %s", m.name(), gone[i].name()))
+					gone = slices.Delete(gone, i, i+1)
+				} else {
+					r.Added = append(r.Added, m.name())
+				}
 			}
 		case !reflect.DeepEqual(m.plan.config, p.config):
 			if m, err = f.replace(m, p); err != nil {

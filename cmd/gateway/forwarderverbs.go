@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -86,12 +87,19 @@ func newForwarder(std streams) *cobra.Command {
 		Long: "Gives up the place of a forwarder that was removed from the configuration: what waits for it alone is deleted. Its dead letters stay: gateway deadletter drop --forwarder NAME.",
 		Args: argument("NAME"), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: v.action(func(ctx context.Context, args []string) error {
+			if err := v.where.notConfigured(args[0]); err != nil {
+				return err
+			}
 			return v.withWritable(ctx, func(_ *logPlace, log logAccess) error {
+				waiting := ""
+				if st, err := log.Status(ctx); err == nil {
+					waiting = waitingFor(&st, args[0])
+				}
 				err := log.(interface {
 					Forget(ctx context.Context, name string) error
 				}).Forget(ctx, args[0])
 				if err == nil {
-					_, err = fmt.Fprintf(std.out, "the log has no place of forwarder %s any more\n", args[0])
+					_, err = fmt.Fprintf(std.out, "the log has no place of forwarder %s any more%s\nits dead letters stay: gateway deadletter drop --forwarder %s --all\n", args[0], waiting, args[0])
 				}
 				return err
 			})
@@ -99,6 +107,20 @@ func newForwarder(std streams) *cobra.Command {
 	}
 	cmd.AddCommand(list, forget)
 	return cmd
+}
+
+// waitingFor says what was kept for the named forwarder.
+func waitingFor(st *gateway.LogStatus, name string) string {
+	at := st.Last
+	for cursor, offset := range st.Cursors {
+		if owner, ok := forwarder.OwnerOf(cursor); ok && owner == name && !strings.HasSuffix(cursor, "/to") {
+			at = min(at, offset)
+		}
+	}
+	if at = max(at, st.First-1); at >= st.Last {
+		return "; nothing waited for it"
+	}
+	return fmt.Sprintf("; %s behind it are given up, as far as no other forwarder waits for them", count(uint64(st.Last-at), "offset"))
 }
 
 // placesText lists, for each forwarder that the log keeps a place for, how far it is.

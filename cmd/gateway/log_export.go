@@ -79,6 +79,9 @@ func (v *logVerbs) exportTo(ctx context.Context, log logAccess, query gateway.Qu
 
 // writeWhole writes a file that appears when it is complete.
 func writeWhole(name string, write func(w io.Writer) error) error {
+	if _, err := os.Lstat(name); err == nil {
+		return fmt.Errorf("export to %s: it exists already: choose another name, or delete it", name)
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return fmt.Errorf("export to %s: %w", name, err)

@@ -4,7 +4,6 @@
 package gpiochip
 
 import (
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -14,33 +13,18 @@ import (
 // ChipInfo is what the kernel says of a chip.
 type ChipInfo struct {
 	// Path is its device, such as /dev/gpiochip0; Name and Label are the kernel's: "gpiochip0", "pinctrl-bcm2711".
-	Path  string `json:"path"`
-	Name  string `json:"name"`
-	Label string `json:"label"`
-	// Lines is how many it has.
-	Lines int `json:"line_count"`
+	Path, Name, Label string
+	Lines             int
 }
 
 // LineInfo is what the kernel says of a line.
 type LineInfo struct {
 	// Offset is its number on the chip, Name what the board calls it, "" if nothing; Consumer who uses it.
-	Offset    int    `json:"offset"`
-	Name      string `json:"name"`
-	Consumer  string `json:"consumer,omitempty"`
-	Used      bool   `json:"used"`
-	Output    bool   `json:"output"`
-	ActiveLow bool   `json:"active_low"`
-	// Pull is gpio.PullNoChange where the kernel does not know. In JSON it is "float", "up" or "down".
-	Pull gpio.Pull `json:"-"`
-}
-
-// MarshalJSON implements json.Marshaler.
-func (l LineInfo) MarshalJSON() ([]byte, error) {
-	type plain LineInfo
-	return json.Marshal(struct {
-		plain
-		Pull string `json:"pull,omitempty"`
-	}{plain(l), map[gpio.Pull]string{gpio.Float: "float", gpio.PullUp: "up", gpio.PullDown: "down"}[l.Pull]})
+	Offset         int
+	Name, Consumer string
+	Used, Output   bool
+	ActiveLow      bool
+	Pull           gpio.Pull
 }
 
 // Config is how a line is used. Levels are logical: after ActiveLow.
