@@ -2,6 +2,7 @@ package devices
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -11,6 +12,11 @@ import (
 type transport interface {
 	Transfer(addr uint16, w, r []byte, timeout time.Duration) error
 	Close() error
+}
+
+// knocker is a transport that can make a transfer without data.
+type knocker interface {
+	Knock(addr uint16, timeout time.Duration) error
 }
 
 // bus is an I2C bus, used by its owner's goroutine alone.
@@ -32,10 +38,7 @@ func (b *bus) transfer(ctx context.Context, addr uint16, w, r []byte, timeout ti
 	out, in := append([]byte(nil), w...), make([]byte, len(r))
 	chip := fmt.Sprintf("0x%02x", addr)
 	err := b.owner.do(ctx, timeout+grace, chip, func() error {
-		if err := b.do(addr, out, in, timeout); err != nil {
-			return fmt.Errorf("%s %s: %w", b.owner.name, chip, err)
-		}
-		return nil
+		return b.named(chip, b.do(func(device transport) error { return device.Transfer(addr, out, in, timeout) }))
 	})
 	if err == nil {
 		copy(r, in)
@@ -43,8 +46,29 @@ func (b *bus) transfer(ctx context.Context, addr uint16, w, r []byte, timeout ti
 	return err
 }
 
+// knock says the chip's address and nothing more, to be written to: a chip that is there acknowledges it. Not every adapter can.
+func (b *bus) knock(ctx context.Context, addr uint16, timeout time.Duration) error {
+	chip := fmt.Sprintf("0x%02x", addr)
+	return b.owner.do(ctx, timeout+grace, chip, func() error {
+		return b.named(chip, b.do(func(device transport) error {
+			if k, ok := device.(knocker); ok {
+				return k.Knock(addr, timeout)
+			}
+			return errors.ErrUnsupported
+		}))
+	})
+}
+
+// named says in an error of a chip which one it is.
+func (b *bus) named(chip string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", b.owner.name, chip, err)
+}
+
 // do runs on the owner's goroutine. After an error the device is opened anew: an adapter that was unplugged can only leave the kernel when nobody holds it.
-func (b *bus) do(addr uint16, w, r []byte, timeout time.Duration) error {
+func (b *bus) do(use func(transport) error) error {
 	if b.device == nil {
 		device, err := b.open()
 		if err != nil {
@@ -52,7 +76,7 @@ func (b *bus) do(addr uint16, w, r []byte, timeout time.Duration) error {
 		}
 		b.device = device
 	}
-	err := b.device.Transfer(addr, w, r, timeout)
+	err := use(b.device)
 	if err != nil {
 		_ = b.device.Close() // the transfer's error says more
 		b.device = nil

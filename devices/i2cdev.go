@@ -50,12 +50,6 @@ func openI2C(path string) (transport, error) {
 
 // Transfer is a write, a read, or both with a repeated start between them.
 func (d *i2cDevice) Transfer(addr uint16, w, r []byte, timeout time.Duration) error {
-	if timeout != d.timeout {
-		if err := d.set(i2cTimeout, uintptr(max((timeout+9*time.Millisecond)/(10*time.Millisecond), 1))); err != nil {
-			return fmt.Errorf("set timeout: %w", err)
-		}
-		d.timeout = timeout
-	}
 	msgs := make([]i2cMsg, 0, 2)
 	if len(w) > 0 {
 		msgs = append(msgs, i2cMsg{addr: addr, length: uint16(len(w)), buf: &w[0]})
@@ -63,8 +57,23 @@ func (d *i2cDevice) Transfer(addr uint16, w, r []byte, timeout time.Duration) er
 	if len(r) > 0 {
 		msgs = append(msgs, i2cMsg{addr: addr, flags: i2cRead, length: uint16(len(r)), buf: &r[0]})
 	}
+	return d.transact(msgs, timeout)
+}
+
+// Knock is a write of nothing. Adapters that cannot do it, such as those of a Raspberry Pi 5, say so.
+func (d *i2cDevice) Knock(addr uint16, timeout time.Duration) error {
+	return d.transact([]i2cMsg{{addr: addr, buf: new(byte)}}, timeout)
+}
+
+func (d *i2cDevice) transact(msgs []i2cMsg, timeout time.Duration) error {
 	if len(msgs) == 0 {
 		return nil
+	}
+	if timeout != d.timeout {
+		if err := d.set(i2cTimeout, uintptr(max((timeout+9*time.Millisecond)/(10*time.Millisecond), 1))); err != nil {
+			return fmt.Errorf("set timeout: %w", err)
+		}
+		d.timeout = timeout
 	}
 	t := i2cTransaction{msgs: &msgs[0], n: uint32(len(msgs))}
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, d.file.Fd(), i2cRdwr, uintptr(unsafe.Pointer(&t))); errno != 0 {

@@ -38,8 +38,8 @@ type FoundLine struct {
 	Consumer  string `json:"consumer,omitempty"`
 }
 
-// Scan looks for GPIO chips, I2C chips, 1-Wire probes and the board's own sensors. On I2C it reads a byte from each address that no driver of the kernel has. It
-// takes a second or so for each bus, and scanBus at most; where the kernel does not give back a transfer at all, closeWait besides.
+// Scan looks for GPIO chips, I2C chips, 1-Wire probes and the board's own sensors. On I2C it reads a byte from each address that no driver of the kernel has, or
+// only says the address (see ask). It takes a second or so for each bus, and scanBus at most; where the kernel does not give back a transfer at all, closeWait besides.
 func Scan(ctx context.Context, o HardwareOptions) *Found {
 	hw := NewHardware(o)
 	defer func() { _ = hw.Close() }() // it was only looked at

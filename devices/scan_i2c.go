@@ -18,6 +18,8 @@ type FoundBus struct {
 	Number string         `json:"number"`
 	Name   string         `json:"name"`
 	Chips  []FoundAddress `json:"chips"`
+	// Skipped are addresses that this bus cannot be asked about safely, or not so that what may be there would answer.
+	Skipped []int `json:"skipped,omitempty"`
 	// Problem is why it was not looked at, or not to its end.
 	Problem string `json:"problem,omitempty"`
 }
@@ -58,7 +60,32 @@ func (f *Found) i2c(ctx context.Context, hw *Hardware) {
 	}
 }
 
-// look reads from each address.
+// readIsUnsafe says of an address that chips are known there that are only written to, and hold the bus when they are read (i2cdetect(8)).
+func readIsUnsafe(address int) bool { return address == 0x69 }
+
+// refusesReads says of a driver that its chips refuse a read while they have measured nothing.
+func refusesReads(driver string) bool { return driver == "sht4x" || driver == "scd4x" }
+
+// errSkipped says that an adapter cannot ask about an address.
+var errSkipped = errors.New("this bus cannot be asked about the address")
+
+// ask says whether a chip answers at the address, and whether it is one that refused to be read.
+func ask(ctx context.Context, b *bus, address int) (refused bool, err error) {
+	if !readIsUnsafe(address) {
+		err := b.transfer(ctx, uint16(address), nil, make([]byte, 1), i2cUsual)
+		refused = errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EREMOTEIO) || errors.Is(err, syscall.EIO)
+		if !refused || !slices.ContainsFunc(whatIs(address, "").Drivers, refusesReads) {
+			return false, err
+		}
+	}
+	err = b.knock(ctx, uint16(address), i2cUsual)
+	if errors.Is(err, errors.ErrUnsupported) { // EOPNOTSUPP is one
+		err = errSkipped
+	}
+	return refused, err
+}
+
+// look reads from each address, or only says it where that is safer or finds more.
 func (b *FoundBus) look(ctx context.Context, hw *Hardware) {
 	bus, err := hw.bus(b.Number)
 	if err != nil {
@@ -74,14 +101,21 @@ func (b *FoundBus) look(ctx context.Context, hw *Hardware) {
 			continue
 		}
 		asked++
-		err := bus.transfer(ctx, uint16(address), nil, make([]byte, 1), i2cUsual)
+		refused, err := ask(ctx, bus, address)
 		switch {
 		case ctx.Err() != nil:
 			b.Problem = fmt.Sprintf("it was left alone at 0x%02x: %v", address, why(ctx))
 			return
 		case err == nil:
 			answered++
-			b.Chips = append(b.Chips, whatIs(address, ""))
+			chip := whatIs(address, "")
+			if refused { // the other chips that it could be do not
+				chip.Drivers = slices.DeleteFunc(chip.Drivers, func(name string) bool { return !refusesReads(name) })
+			}
+			b.Chips = append(b.Chips, chip)
+		case errors.Is(err, errSkipped):
+			asked--
+			b.Skipped = append(b.Skipped, address)
 		case errors.Is(err, syscall.EOPNOTSUPP):
 			b.Problem = "its adapter only does SMBus, and the drivers here need plain transfers: use another bus"
 			return

@@ -43,6 +43,21 @@ func (a *answering) Transfer(address uint16, w, r []byte, timeout time.Duration)
 	return err
 }
 
+// Knock answers as a read does.
+func (a *answering) Knock(address uint16, timeout time.Duration) error {
+	if timeout != i2cUsual {
+		return fmt.Errorf("a scan knocked with %s", timeout)
+	}
+	if len(a.asked) == 0 || a.asked[len(a.asked)-1] != address {
+		a.asked = append(a.asked, address)
+	}
+	err, there := a.chips[address]
+	if !there {
+		return a.other
+	}
+	return err
+}
+
 func (a *answering) Close() error { return nil }
 
 // scanRoots are a /dev and a /sys with the files.

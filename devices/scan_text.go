@@ -26,6 +26,9 @@ func (f *Found) Text() string {
 		case len(bus.Chips) == 0:
 			b.WriteString("  nothing answers: check power, wiring and pull-up resistors\n")
 		}
+		if len(bus.Skipped) > 0 && bus.Problem == "" {
+			fmt.Fprintf(&b, "  not asked about %s: this adapter cannot do it safely, and what is there does not show\n", hexList(bus.Skipped))
+		}
 	}
 	for _, p := range f.Probes {
 		fmt.Fprintf(&b, "1-Wire  %s  %s\n", printable(p.ID), printable(p.text()))

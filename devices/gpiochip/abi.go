@@ -2,6 +2,7 @@ package gpiochip
 
 import (
 	"bytes"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -121,7 +122,7 @@ func text(b [nameSize]byte) string {
 	return string(head)
 }
 
-// config makes the kernel's form of c, for one line.
+// abi makes the kernel's form of c, for one line.
 func (c *Config) abi() (k lineConfig) {
 	k.flags = c.flags()
 	add := func(id uint32, value uint64) {
@@ -138,7 +139,7 @@ func (c *Config) abi() (k lineConfig) {
 	}
 	if c.Debounce > 0 {
 		add(attrDebounce, 0)
-		*(*uint32)(unsafe.Pointer(&k.attrs[k.numAttrs-1].attr.value)) = uint32(c.Debounce.Microseconds())
+		*(*uint32)(unsafe.Pointer(&k.attrs[k.numAttrs-1].attr.value)) = uint32((c.Debounce + time.Microsecond - 1) / time.Microsecond)
 	}
 	return k
 }

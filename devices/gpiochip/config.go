@@ -3,6 +3,7 @@ package gpiochip
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"periph.io/x/conn/v3/gpio"
@@ -17,6 +18,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("the consumer's name %q is longer than %d bytes", c.Consumer, maxConsumer)
 	case c.Output && (c.Edge != gpio.NoEdge || c.Debounce != 0):
 		return fmt.Errorf("an output has no edges and is not debounced")
+	case c.OpenDrain && !c.Output:
+		return fmt.Errorf("an input is no open drain")
+	case c.Edge < gpio.NoEdge || c.Edge > gpio.BothEdges || c.Pull > gpio.PullUp:
+		return fmt.Errorf("there is no such edge (%d) or pull (%d)", c.Edge, c.Pull)
 	case c.Debounce < 0 || c.Debounce > time.Duration(math.MaxUint32)*time.Microsecond:
 		return fmt.Errorf("debounce is %s, must be from 0 to %s", c.Debounce, time.Duration(math.MaxUint32)*time.Microsecond)
 	case c.Buffer < 0 || c.Buffer > MaxBuffer:
@@ -55,6 +60,27 @@ func (c *Config) flags() (f uint64) {
 		f |= flagRising | flagFalling
 	}
 	return f | flagInput
+}
+
+// String is what is asked of the kernel, for errors.
+func (c *Config) String() string {
+	words := []string{"input"}
+	if c.Output {
+		words[0] = "output"
+	}
+	if c.OpenDrain {
+		words = append(words, "open drain")
+	}
+	if c.Pull != gpio.PullNoChange {
+		words = append(words, map[gpio.Pull]string{gpio.Float: "no pull", gpio.PullUp: "pull up", gpio.PullDown: "pull down"}[c.Pull])
+	}
+	if c.Edge != gpio.NoEdge {
+		words = append(words, "edges")
+	}
+	if c.Debounce > 0 {
+		words = append(words, "debounce "+c.Debounce.String())
+	}
+	return strings.Join(words, ", ")
 }
 
 func pullOf(flags uint64) gpio.Pull {

@@ -34,8 +34,12 @@ func Chips(dev string) (chips []ChipInfo, err error) {
 			errs = append(errs, err)
 			continue
 		}
-		if !slices.ContainsFunc(chips, func(other ChipInfo) bool { return other.Name == c.Name }) { // a link to one
+		i := slices.IndexFunc(chips, func(other ChipInfo) bool { return other.Name == c.Name })
+		switch {
+		case i < 0:
 			chips = append(chips, c)
+		case filepath.Base(path) == c.Name: // the other was a link to this one
+			chips[i].Path = path
 		}
 	}
 	return chips, errors.Join(errs...)
@@ -105,10 +109,41 @@ func Lines(path string) (lines []LineInfo, err error) {
 }
 
 // Find finds a line below dev. pin is its name or its number; chip is the label, name or path of its chip, or "": then the only chip that has a line of that
-// name, or for a number the board's own (its label begins with "pinctrl-") or the only one. The error wraps ErrNotFound where there is none, and says what there is.
+// name, or for a number the board's own (its label begins with "pinctrl-") or the only one. On a Raspberry Pi "GPIO2" is that pin of the header also where
+// the kernel has another name for it, such as SDA1. The error wraps ErrNotFound where there is none, and says what there is.
 func Find(dev, chip, pin string) (ChipInfo, LineInfo, error) {
 	chips, failed := Chips(dev)
-	return find(chips, failed, chip, pin, Lines)
+	return find(chips, failed, ownName(dev, chip), pin, Lines)
+}
+
+// ownName follows a link to a chip, such as the gpiochip4 of a Raspberry Pi 5, to the name that the kernel gave it. What is no link stays.
+func ownName(dev, chip string) string {
+	path := chip
+	if !filepath.IsAbs(chip) {
+		path = filepath.Join(dev, chip)
+	}
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return chip
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return chip
+	}
+	return filepath.Base(target)
+}
+
+// header are the labels of the chips behind the 40 pins of a Raspberry Pi: the line of GPIO2 has the number 2 there, whatever its name.
+func header() []string { return []string{"pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1"} }
+
+// headerNumber is the number of the line of a pin of the header, -1 if pin is not the name of one.
+func headerNumber(pin string) int {
+	digits, ok := strings.CutPrefix(pin, "GPIO")
+	n, err := strconv.Atoi(digits)
+	if !ok || err != nil || strconv.Itoa(n) != digits {
+		return -1
+	}
+	return n
 }
 
 // found is a line with its chip.
@@ -128,7 +163,7 @@ func find(chips []ChipInfo, failed error, chip, pin string, lines func(path stri
 	} else if !isNumber {
 		number = -1
 	}
-	var matches []found
+	var matches, pins []found
 	for _, c := range among {
 		all, err := lines(c.Path)
 		if err != nil {
@@ -139,7 +174,13 @@ func find(chips []ChipInfo, failed error, chip, pin string, lines func(path stri
 			if l.Name == pin || l.Offset == number {
 				matches = append(matches, found{c, l})
 			}
+			if l.Offset == headerNumber(pin) && slices.Contains(header(), c.Label) {
+				pins = append(pins, found{c, l})
+			}
 		}
+	}
+	if len(matches) == 0 {
+		matches = pins
 	}
 	switch len(matches) {
 	case 1:

@@ -237,3 +237,91 @@ func TestAdoptTakesLinesOnly(t *testing.T) {
 		t.Errorf("got %v: the descriptor is still open", err)
 	}
 }
+
+// TestFindOnARaspberryPi: a pin of the header is found by its number under any name, and a chip by a link to it.
+func TestFindOnARaspberryPi(t *testing.T) {
+	t.Parallel()
+	chips := []ChipInfo{{"/dev/gpiochip0", "gpiochip0", "pinctrl-rp1", 54}, {"/dev/gpiochip10", "gpiochip10", "gpio-brcmstb@107d508500", 32}, {"/dev/gpiochip11", "gpiochip11", "pinctrl-other", 32}}
+	all := map[string][]LineInfo{
+		"/dev/gpiochip0":  {{Offset: 0, Name: "ID_SDA"}, {Offset: 2, Name: "GPIO3"}, {Offset: 3, Name: ""}},
+		"/dev/gpiochip10": {{Offset: 0, Name: "-"}, {Offset: 3, Name: "2712_WAKE"}},
+		"/dev/gpiochip11": {{Offset: 0, Name: "X"}},
+	}
+	lines := func(path string) ([]LineInfo, error) { return all[path], nil }
+	for pin, want := range map[string]int{"GPIO0": 0, "ID_SDA": 0, "GPIO2": 2, "GPIO3": 2} { // a name before a number
+		if at, line, err := find(chips, nil, "", pin, lines); err != nil || at.Label != "pinctrl-rp1" || line.Offset != want {
+			t.Errorf("%s: got %v, %v, %v; want line %d of the header", pin, at, line, err, want)
+		}
+	}
+	for _, pin := range []string{"GPIO00", "GPIO", "GPIO-0", "GPIO+2", "gpio0"} {
+		if at, line, err := find(chips, nil, "", pin, lines); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: got %v, %v, %v; want nothing", pin, at, line, err)
+		}
+	}
+	if at, line, err := find(chips, nil, "gpiochip10", "GPIO3", lines); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v, %v, %v; want nothing: the number of a pin counts on the header", at, line, err)
+	}
+
+	dev := t.TempDir()
+	if err := errors.Join(os.WriteFile(dev+"/gpiochip0", nil, 0o600), os.Symlink("gpiochip0", dev+"/gpiochip4"), os.Symlink("nothing", dev+"/gpiochip5")); err != nil {
+		t.Fatal(err)
+	}
+	for chip, want := range map[string]string{"gpiochip4": "gpiochip0", dev + "/gpiochip4": "gpiochip0", "gpiochip0": "gpiochip0", "gpiochip5": "gpiochip5", "pinctrl-rp1": "pinctrl-rp1", "": ""} {
+		if got := ownName(dev, chip); got != want {
+			t.Errorf("%q: got %q, want %q", chip, got, want)
+		}
+	}
+}
+
+// TestWhatIsNoChip: neither an empty folder nor another file is one, and the error says which.
+func TestWhatIsNoChip(t *testing.T) {
+	t.Parallel()
+	dev := t.TempDir()
+	if chips, err := Chips(dev); len(chips) > 0 || err != nil {
+		t.Errorf("got %v, %v; want none", chips, err)
+	}
+	if err := os.WriteFile(dev+"/gpiochip0", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if chips, err := Chips(dev); len(chips) > 0 || err == nil || !strings.Contains(err.Error(), "gpiochip0 is no GPIO chip") {
+		t.Errorf("got %v, %v; want that it is none", chips, err)
+	}
+	if _, err := Open(dev+"/gpiochip0", 0, Config{}); err == nil || !strings.Contains(err.Error(), "is no GPIO chip") {
+		t.Errorf("got %v, want that it is none", err)
+	}
+	if _, err := Open(dev+"/gpiochip1", 0, Config{}); !errors.Is(err, ErrGone) {
+		t.Errorf("got %v, want %v", err, ErrGone)
+	}
+}
+
+// TestAdoptKnowsTheLine: what the kernel tells of a request, and what of it must not differ.
+func TestAdoptKnowsTheLine(t *testing.T) {
+	t.Parallel()
+	const linux61 = "pos:\t0\nflags:\t02004000\nmnt_id:\t14\nino:\t8705\ngpio-chip:\tgpiochip2\ngpio-line:\t7\n"
+	if chip, offset := parseOrigin(linux61); chip != "/dev/gpiochip2" || offset != 7 {
+		t.Errorf("got %q, %d; want line 7 of gpiochip2", chip, offset)
+	}
+	for _, other := range []string{"", "pos:\t0\n", "gpio-chip:\tgpiochip0\n", "gpio-line:\t3\n", "gpio-chip:\t\ngpio-line:\t1\n"} {
+		if chip, offset := parseOrigin(other); chip != "" || offset != -1 {
+			t.Errorf("%q: got %q, %d; want that it is not told", other, chip, offset)
+		}
+	}
+	now := lineInfo{flags: flagUsed | flagOutput | flagActiveLow}
+	for want, c := range map[string]Config{
+		"": {Output: true, ActiveLow: true}, "direction": {ActiveLow: true}, "polarity": {Output: true}, "drive": {Output: true, ActiveLow: true, OpenDrain: true},
+	} {
+		if err := c.wants(&now); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: got %v, want %q", c, err, want)
+		}
+	}
+	c := Config{Edge: gpio.RisingEdge, Pull: gpio.PullUp, Debounce: 7 * time.Millisecond}
+	now = lineInfo{flags: c.flags() | flagUsed, numAttrs: 1, attrs: [maxAttrs]lineAttribute{c.abi().attrs[0].attr}}
+	if !c.same(&now) {
+		t.Errorf("%+v is not the same as %+v", c, now)
+	}
+	for _, other := range []Config{{Edge: gpio.BothEdges, Pull: gpio.PullUp, Debounce: c.Debounce}, {Edge: c.Edge, Debounce: c.Debounce}, {Edge: c.Edge, Pull: c.Pull}} {
+		if other.same(&now) {
+			t.Errorf("%+v is the same as %+v", other, now)
+		}
+	}
+}

@@ -55,6 +55,13 @@ func Open(path string, offset int, c Config) (l *Line, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	var chip chipInfo
+	if err := ioctl(f.Fd(), getChipInfo, unsafe.Pointer(&chip)); err != nil {
+		return nil, fmt.Errorf("%s is no GPIO chip: %w", path, err)
+	}
+	if offset < 0 || offset >= int(chip.lines) {
+		return nil, fmt.Errorf("%w: line %d of %s (%s), which has %d", ErrNotFound, offset, path, text(chip.label), chip.lines)
+	}
 	r := lineRequest{config: c.abi(), numLines: 1, eventBufferSize: uint32(c.Buffer)}
 	r.offsets[0] = uint32(offset)
 	copy(r.consumer[:maxConsumer], c.Consumer)
@@ -79,12 +86,10 @@ func requestError(f *os.File, offset int, c *Config, err error) error {
 		return ErrBusy
 	case errors.Is(err, unix.ENODEV):
 		return fmt.Errorf("%w: %w", ErrGone, err)
-	case errors.Is(err, unix.EINVAL):
-		return fmt.Errorf("%w: the chip has no such line, or cannot do what is asked of it (pull, edges, debounce)", err)
-	case !c.Output && c.Edge != 0 && (errors.Is(err, unix.ENXIO) || errors.Is(err, unix.EOPNOTSUPP)):
-		return fmt.Errorf("%w: the chip cannot tell edges of this line", err)
+	case errors.Is(err, unix.ENOTTY):
+		return fmt.Errorf("%w: the kernel is older than 5.10, and does not know version 2 of its GPIO device", err)
 	}
-	return err
+	return fmt.Errorf("%w: the chip or the kernel cannot do what is asked of the line (%s)", err, c)
 }
 
 // ioctl leaves the descriptor as it is: File.Fd would make it block.
