@@ -2,9 +2,16 @@ package configs_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +31,7 @@ func parse(t *testing.T, dir, text string) *configs.Config {
 	return c
 }
 
-var exported = cmpopts.IgnoreUnexported(configs.Config{}, configs.MQTTSink{}, configs.Source{})
+var exported = cmpopts.IgnoreUnexported(configs.Config{}, configs.MQTTSink{}, configs.Source{}, configs.ClientTLS{})
 
 func TestEveryKeyReachesItsPlace(t *testing.T) {
 	t.Parallel()
@@ -294,4 +301,36 @@ func write(t *testing.T, file, text string, mode os.FileMode) {
 	if err := os.Chmod(file, mode); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestNewCertificatesAreAChange: also in files of the same name.
+func TestNewCertificatesAreAChange(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const text = "forwarders:\n  - {name: up, sink: {type: mqtt, url: \"ssl://h:1\", tls: {ca_file: ca.pem}}}\n"
+	load := func(ca []byte) configs.Forwarder {
+		t.Helper()
+		write(t, filepath.Join(dir, "ca.pem"), string(ca), 0o600)
+		return parse(t, dir, text).Forwarders[0]
+	}
+	first, second := authority(t), authority(t)
+	one, same, other := load(first), load(first), load(second)
+	if !reflect.DeepEqual(one, same) || reflect.DeepEqual(one, other) {
+		t.Errorf("the same file is equal: %v, another: %v; want true and false", reflect.DeepEqual(one, same), reflect.DeepEqual(one, other))
+	}
+}
+
+// authority is a new certificate, as PEM.
+func authority(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

@@ -30,7 +30,7 @@ func (t *ClientTLS) Config() (*tls.Config, error) {
 		if err != nil {
 			return nil, fmt.Errorf("key_file: %w", err)
 		}
-		fmt.Fprintf(files, "%d %s %s", len(cert), cert, key)
+		_, _ = fmt.Fprintf(files, "%d %s %s", len(cert), cert, key) // a hash takes everything
 		pair, err := tls.X509KeyPair(cert, key)
 		if err != nil {
 			return nil, fmt.Errorf("cert_file %s and key_file %s: %w", t.CertFile, t.KeyFile, err)
@@ -44,7 +44,7 @@ func (t *ClientTLS) Config() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ca_file: %w", err)
 	}
-	fmt.Fprintf(files, " %s", authorities)
+	_, _ = fmt.Fprintf(files, " %s", authorities)
 	cfg.RootCAs = x509.NewCertPool()
 	if !cfg.RootCAs.AppendCertsFromPEM(authorities) {
 		return nil, fmt.Errorf("ca_file %s: it has no certificate in PEM form", t.CAFile)
