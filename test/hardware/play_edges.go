@@ -134,7 +134,7 @@ func playDebounce(ctx context.Context, l *lab) (string, error) {
 	}
 	defer w.close(ctx)
 	const presses, bounces = 100, 4
-	made, err := w.edges(ctx, talk.Train{Line: "GPIO17", Count: presses, Period: 150 * time.Millisecond, Bounces: bounces, BouncePeriod: 300 * time.Microsecond})
+	made, err := w.edges(ctx, talk.Train{Line: "GPIO17", Count: presses, Period: 400 * time.Millisecond, Bounces: bounces, BouncePeriod: 300 * time.Microsecond})
 	if err != nil {
 		return "", err
 	}
