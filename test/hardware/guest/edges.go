@@ -15,6 +15,9 @@ import (
 	"gateway/test/hardware/talk"
 )
 
+// mostHeld bounds what is told of a train with bounces.
+const mostHeld = 10_000
+
 // catchUp is how many quarters of a period a late train may take off the next one.
 const catchUp = 3
 
@@ -46,6 +49,9 @@ func makeEdges(t *talk.Train) (talk.Reply, error) {
 		due = max(due, started-catchUp*t.Period/4) + t.Period
 	}
 	m.High = w.high
+	if t.Bounces == 0 {
+		m.Held = nil
+	}
 	return talk.Reply{Made: m}, nil
 }
 
@@ -99,7 +105,11 @@ func (w *wire) toggleAt(due time.Duration, m *talk.Made) error {
 	}
 	w.high = !w.high
 	m.Edges++
-	m.Last = monotonic()
+	now := monotonic()
+	if m.Edges > 1 && len(m.Held) < mostHeld {
+		m.Held = append(m.Held, now-m.Last)
+	}
+	m.Last = now
 	m.Late = max(m.Late, m.Last-due)
 	return nil
 }

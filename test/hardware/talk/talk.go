@@ -92,6 +92,8 @@ type Made struct {
 	First, Last, Late time.Duration
 	// High is the level at the end.
 	High bool
+	// Held is, of a Train with bounces, how long each level held until the next edge, but for the last.
+	Held []time.Duration `json:",omitempty"`
 }
 
 // Seen is what the kernel gave of a Train to who listened.
