@@ -19,25 +19,26 @@ const maxFile = 1 << 20
 
 // Load reads and checks a configuration file, or standard input where file is "-". Variables come from the
 // environment, relative paths are relative to the file's folder. An error that is Problems lists everything that is
-// wrong with the content; any other says that the file could not be read.
-func Load(file string) (*Config, error) {
+// wrong with the content; any other says that the file could not be read. checks say what further is wrong with a configuration; they are asked also where it has
+// mistakes already, so that all are told in one run, and what they say about keys that were reported is left out.
+func Load(file string, checks ...func(*Config) []Problem) (*Config, error) {
 	if file == "-" {
 		data, err := io.ReadAll(io.LimitReader(os.Stdin, maxFile+1))
 		if err != nil {
 			return nil, fmt.Errorf("read configuration from standard input: %w", err)
 		}
-		return Parse("standard input", ".", data, os.LookupEnv)
+		return Parse("standard input", ".", data, os.LookupEnv, checks...)
 	}
 	data, err := readRegular(file, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	return Parse(file, filepath.Dir(file), data, os.LookupEnv)
+	return Parse(file, filepath.Dir(file), data, os.LookupEnv, checks...)
 }
 
 // Parse checks the content of a configuration file. name stands in messages, relative paths are taken from dir, and
-// env looks variables up. It reads the files that the configuration names.
-func Parse(name, dir string, data []byte, env func(string) (string, bool)) (*Config, error) {
+// env looks variables up. It reads the files that the configuration names. checks are as of Load.
+func Parse(name, dir string, data []byte, env func(string) (string, bool), checks ...func(*Config) []Problem) (*Config, error) {
 	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
 	d := &decoder{
 		source: source{name: name, lines: strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n"), places: map[string]place{}},
@@ -48,6 +49,14 @@ func Parse(name, dir string, data []byte, env func(string) (string, bool)) (*Con
 	if body, ok := d.parse(data); ok {
 		d.section(body, d.rootKey(), "", 0)
 		d.check()
+		d.cfg.source = d.source
+		for _, check := range checks {
+			for _, p := range check(d.cfg) {
+				if !d.hasProblem(p.Path) {
+					d.problems = append(d.problems, p)
+				}
+			}
+		}
 	}
 	sortProblems(d.problems)
 	if len(d.problems) > 0 {

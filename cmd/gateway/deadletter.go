@@ -79,7 +79,7 @@ func (q *letterFlags) letters(changes bool) (gateway.LetterQuery, error) {
 	}
 	narrow := q.span() || q.forwarder != "" || q.class != "" || len(q.topics) > 0 || q.source != "" || q.typ != ""
 	if changes && !narrow && !q.all {
-		return gateway.LetterQuery{}, &usageError{errors.New("which dead letters are meant?"), "say which, or --all"}
+		return gateway.LetterQuery{}, &usageError{errors.New("which dead letters are meant?"), "say which, by FORWARDER OFFSET or a flag such as --forwarder, or --all"}
 	}
 	return gateway.LetterQuery{Query: query, Forwarder: q.forwarder, Class: q.class}, nil
 }
@@ -162,12 +162,10 @@ func newLetterShow(v *logVerbs) *cobra.Command {
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: v.action(func(ctx context.Context, args []string) error {
-			offset, err := strconv.ParseUint(args[1], 10, 64)
-			if err != nil || offset == 0 {
-				return &usageError{fmt.Errorf("%q is no offset", args[1]), "offsets are numbers from 1; gateway deadletter list shows them"}
+			q, err := oneLetterQuery(args)
+			if err != nil {
+				return err
 			}
-			at := gateway.Offset(offset)
-			q := gateway.LetterQuery{Forwarder: args[0], Query: gateway.Query{From: at, To: at}}
 			return v.with(ctx, func(_ *logPlace, log logAccess) error {
 				return v.showLetter(ctx, log.(letterAccess), q, asJSON)
 			})
@@ -175,6 +173,19 @@ func newLetterShow(v *logVerbs) *cobra.Command {
 	}
 	addJSON(cmd, &asJSON)
 	return cmd
+}
+
+// oneLetterQuery is of a forwarder and an offset.
+func oneLetterQuery(args []string) (q gateway.LetterQuery, err error) {
+	if len(args) != 2 {
+		return q, &usageError{errors.New("a dead letter is a forwarder and an offset"), "gateway deadletter list shows them"}
+	}
+	offset, err := strconv.ParseUint(args[1], 10, 64)
+	if err != nil || offset == 0 {
+		return q, &usageError{fmt.Errorf("%q is no offset", args[1]), "offsets are numbers from 1; gateway deadletter list shows them"}
+	}
+	at := gateway.Offset(offset)
+	return gateway.LetterQuery{Forwarder: args[0], Query: gateway.Query{From: at, To: at}}, nil
 }
 
 func (v *logVerbs) showLetter(ctx context.Context, log letterAccess, q gateway.LetterQuery, asJSON bool) error {
@@ -219,9 +230,12 @@ func newLetterDrop(v *logVerbs) *cobra.Command {
 func (v *logVerbs) letterVerb(name, short, long, done string, do func(letterAccess, context.Context, gateway.LetterQuery) (int, error)) *cobra.Command {
 	var q letterFlags
 	cmd := &cobra.Command{
-		Use: name, Short: short, Long: long, Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: v.action(func(ctx context.Context, _ []string) error {
-			query, err := q.letters(true)
+		Use: name + " [FORWARDER OFFSET]", Short: short, Long: long + " Which ones say the flags, or a forwarder and an offset.", Args: cobra.MaximumNArgs(2), ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: v.action(func(ctx context.Context, args []string) error {
+			query, err := q.letters(len(args) == 0)
+			if len(args) > 0 && err == nil {
+				query, err = oneLetterQuery(args)
+			}
 			if err != nil {
 				return err
 			}

@@ -44,12 +44,20 @@ type forwarderPlan struct {
 
 // loadPlan reads a configuration and makes its plan. The configuration is returned even where the plan has problems.
 func loadPlan(file string) (*configs.Config, *plan, error) {
-	cfg, err := configs.Load(file)
+	cfg, err := configs.Load(file, planProblems)
 	if err != nil {
 		return nil, nil, asUsage(err)
 	}
 	p, err := newPlan(cfg)
 	return cfg, p, err
+}
+
+// planProblems is what is wrong with the plan of a configuration.
+func planProblems(cfg *configs.Config) []configs.Problem {
+	_, err := newPlan(cfg)
+	var problems configs.Problems
+	errors.As(err, &problems) // there is no other error
+	return problems
 }
 
 // asUsage makes a file that cannot be read a mistake in the command line.

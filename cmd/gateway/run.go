@@ -115,7 +115,7 @@ func cutShort(ctx context.Context, second <-chan struct{}) context.Context {
 func (o *runOptions) plan(id string) (*configs.Config, *plan, error) {
 	cfg := configs.Default()
 	if o.config != "" {
-		loaded, err := configs.Load(o.config)
+		loaded, err := configs.Load(o.config, planProblems)
 		if err != nil {
 			return nil, nil, asUsage(err)
 		}
