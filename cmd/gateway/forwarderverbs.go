@@ -56,8 +56,8 @@ func reloadText(r *gateway.Reloaded) string {
 	if s.b.Len() == 0 {
 		s.line("unchanged", "the configuration says what it said before")
 	}
-	if len(r.Removed) > 0 {
-		s.line("", "the log keeps the places of those that were stopped; gateway forwarder forget NAME gives one up")
+	if slices.ContainsFunc(r.Removed, func(name string) bool { return !strings.Contains(name, " ") }) { // a forwarder: others have their kind before their name
+		s.line("", "the log keeps the places of forwarders that were stopped; gateway forwarder forget NAME gives one up")
 	}
 	return s.b.String()
 }
