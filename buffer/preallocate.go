@@ -93,20 +93,25 @@ func walPath(dir string, number int) string {
 	return filepath.Join(dir, fmt.Sprintf("%05d%s", number, walSuffix))
 }
 
+// walLooks is how often the engine's logs are looked for: it makes the next one before it deletes the last, so whoever reads the folder meanwhile can miss both.
+const walLooks = 1000
+
 // newestWAL returns the number and the length of the engine's newest write-ahead log.
 func newestWAL(dir string) (number int, size int64, err error) {
-	logs, err := walFiles(dir)
-	if err != nil {
-		return 0, 0, err
-	}
 	number = -1
-	for n, length := range logs {
-		if n > number {
-			number, size = n, length
+	for look := 0; number < 0; look++ {
+		if look == walLooks {
+			return 0, 0, fmt.Errorf("%s has none", dir)
 		}
-	}
-	if number < 0 {
-		return 0, 0, fmt.Errorf("%s has none", dir)
+		logs, err := walFiles(dir)
+		if err != nil {
+			return 0, 0, err
+		}
+		for n, length := range logs {
+			if n > number {
+				number, size = n, length
+			}
+		}
 	}
 	return number, size, nil
 }
