@@ -26,8 +26,8 @@ check: ## format, vet, lint and known vulnerabilities
 
 test: peers ## all tests: race detector, short fuzzing, the log as a 32-bit build; under ten minutes
 	$(GO) test -race -timeout 9m ./...
-	GOARCH=386 CGO_ENABLED=0 $(GO) test -timeout 5m . ./buffer/...
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=$${FUZZTIME:-5s}
+	GATEWAY_DAMAGE=$${GATEWAY_DAMAGE:-10} GOARCH=386 CGO_ENABLED=0 $(GO) test -timeout 5m . ./buffer/...
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=$${FUZZTIME:-3s}
 
 peers: ## install the brokers and emulators that tests compare with, or say what is missing
 	@scripts/peers.sh $(PEERS)
